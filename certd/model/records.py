@@ -166,6 +166,8 @@ class Ordering(msgspec.Struct, frozen=True, tag="ordering", tag_field="phase"):
     placed_at: datetime
     poll: Timer
     order_url: str | None = None
+    placed: tuple[str, ...] = ()
+    """Tokens that are in place for sure; `ledger.presented` also holds those that may be."""
     finalized_at: datetime | None = None
     give_up: datetime | None = None
     """When a finalized order is parked; None until finalize."""
@@ -218,10 +220,8 @@ class Installed(msgspec.Struct, frozen=True, tag="installed", tag_field="phase")
     """The live link names this version; its servers have not confirmed it yet (I3)."""
 
     ledger: Ledger
-    because: Because
-    version: int
-    leaf: Leaf
-    issued_at: datetime
+    staged: Staged
+    """What this certificate goes back to if the server gives the set back; its own ledger is not used."""
     previous: int | None
     owed: tuple[Owed, ...]
     swapped_at: datetime
@@ -311,10 +311,13 @@ class Deploying(msgspec.Struct, frozen=True, tag="deploying", tag_field="phase")
     """One critical section: written before the first link moves, gone when the server has confirmed or gone back."""
 
     settled: Settled
-    """What to return to; `wanted` already counts this generation."""
+    """What to return to; `wanted` counts this generation, and any that came to be owed meanwhile."""
+    generation: int
     batch: tuple[BatchSet, ...]
     before: tuple[Seen, ...]
     was_active: bool
+    fresh: tuple[str, ...]
+    """Names whose link this section moves; the others were already installed and only owed."""
     stage: DeployStage
     began_at: datetime
     wait: Timer | None = None
