@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -16,20 +17,23 @@ from certd.model.specs import KeyType
 
 SCHEMA = 1
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time. Aware: a record with a time that lacks its offset does not parse."""
+
 
 class Timer(msgspec.Struct, frozen=True):
     """A wait: due at `until`. `set_at` lets a clock that was set back be noticed (DESIGN 4d)."""
 
-    set_at: datetime
-    until: datetime
+    set_at: Moment
+    until: Moment
 
 
 class Leaf(msgspec.Struct, frozen=True):
     """The facts of an end-entity certificate. `serial` is lower-case hex without leading zeros."""
 
     serial: str
-    not_before: datetime
-    not_after: datetime
+    not_before: Moment
+    not_after: Moment
     names: tuple[str, ...]
     """dNSName and iPAddress entries of the subjectAltName, lower case, sorted."""
     key: KeyType | None
@@ -64,8 +68,8 @@ class Failure(msgspec.Struct, frozen=True):
     kind: Kind
     code: str
     text: str
-    first_at: datetime
-    at: datetime
+    first_at: Moment
+    at: Moment
 
 
 # --- certificates -----------------------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ class Hold(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """`certd renew`. `now`: open the OCSP gate as well."""
 
-    at: datetime
+    at: Moment
     now: bool = False
 
 
@@ -111,7 +115,7 @@ class Parked(msgspec.Struct, frozen=True):
     ca: str
     directory: str
     ask: Timer
-    until: datetime
+    until: Moment
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -123,7 +127,7 @@ class Ledger(msgspec.Struct, frozen=True):
     """Orders placed in a row for this goal; cleared when a certificate is live and confirmed (I4)."""
     retry: Timer | None = None
     failure: Failure | None = None
-    orders: tuple[datetime, ...] = ()
+    orders: tuple[Moment, ...] = ()
     """When orders were placed, of the last day; nothing clears it (I4)."""
     requested: Request | None = None
     hold: Hold | None = None
@@ -143,7 +147,7 @@ class Served(msgspec.Struct, frozen=True):
     """What a handshake saw last; `serial` None: no certificate could be read."""
 
     serial: str | None
-    at: datetime
+    at: Moment
 
 
 class Idle(msgspec.Struct, frozen=True, tag="idle", tag_field="phase"):
@@ -163,13 +167,13 @@ class Ordering(msgspec.Struct, frozen=True, tag="ordering", tag_field="phase"):
     """The file below pending/ with the key that this order is for, and no other (I5)."""
     domains: tuple[str, ...]
     key: KeyType
-    placed_at: datetime
+    placed_at: Moment
     poll: Timer
     order_url: str | None = None
     placed: tuple[str, ...] = ()
     """Tokens that are in place for sure; `ledger.presented` also holds those that may be."""
-    finalized_at: datetime | None = None
-    give_up: datetime | None = None
+    finalized_at: Moment | None = None
+    give_up: Moment | None = None
     """When a finalized order is parked; None until finalize."""
     polls_failed: int = 0
 
@@ -189,7 +193,7 @@ class OcspCheck(msgspec.Struct, frozen=True):
     """The latest answer for a staged certificate."""
 
     word: OcspWord
-    asked_at: datetime
+    asked_at: Moment
     text: str = ""
 
 
@@ -200,9 +204,9 @@ class Staged(msgspec.Struct, frozen=True, tag="staged", tag_field="phase"):
     because: Because
     version: int
     leaf: Leaf
-    issued_at: datetime
+    issued_at: Moment
     activate: Timer
-    deadline: datetime
+    deadline: Moment
     check: OcspCheck | None = None
     next_check: Timer | None = None
     opened: bool = False
@@ -224,7 +228,7 @@ class Installed(msgspec.Struct, frozen=True, tag="installed", tag_field="phase")
     """What this certificate goes back to if the server gives the set back; its own ledger is not used."""
     previous: int | None
     owed: tuple[Owed, ...]
-    swapped_at: datetime
+    swapped_at: Moment
 
 
 CertificateRecord = Idle | Ordering | Staged | Installed
@@ -319,7 +323,7 @@ class Deploying(msgspec.Struct, frozen=True, tag="deploying", tag_field="phase")
     fresh: tuple[str, ...]
     """Names whose link this section moves; the others were already installed and only owed."""
     stage: DeployStage
-    began_at: datetime
+    began_at: Moment
     wait: Timer | None = None
     """For LOADING: give up at its end."""
     blame: Blame | None = None
@@ -361,7 +365,7 @@ class AccountLedger(msgspec.Struct, frozen=True):
     """What outlives the phases of an account."""
 
     hold: CaHold | None = None
-    limited: tuple[tuple[str, datetime], ...] = ()
+    limited: tuple[tuple[str, Moment], ...] = ()
     """Certificates that met a 429, of the last ten minutes."""
     failure: Failure | None = None
     attempts: int = 0
@@ -385,7 +389,7 @@ class KeyWritten(msgspec.Struct, frozen=True, tag="key-written", tag_field="phas
 class Registered(msgspec.Struct, frozen=True, tag="registered", tag_field="phase"):
     directory: str
     url: str
-    verified_at: datetime
+    verified_at: Moment
     ledger: AccountLedger
     doubts: int = 0
     """accountDoesNotExist or 401 answers in a row; two, ten minutes apart, make it unusable."""
@@ -416,5 +420,5 @@ AccountRecord = NoKey | KeyWritten | Registered | AccountRefused | Unusable
 class DaemonRecord(msgspec.Struct, frozen=True):
     """daemon.json: what the clock check needs across restarts."""
 
-    last_seen: datetime
+    last_seen: Moment
     schema: int = SCHEMA
