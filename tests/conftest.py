@@ -1,0 +1,95 @@
+"""Fixtures for every test: the real parts, ended when their test ends, their logs shown when it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from parts import Pebble, PebbleOptions, Responder, Webroot, watched_tails
+
+PARTS = {"start_pebble", "pebble", "shared_pebble"}
+"""Fixtures that need installed programs: their tests get the marker `parts`."""
+
+FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+"""Variables of the machine that would change what is tested; proxies go as well."""
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name in FOREIGN or name.lower().endswith("_proxy")]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if PARTS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("parts")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        report.sections.extend(watched_tails())
+    return report
+
+
+@pytest.fixture
+def part_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a new directory for a part, apart from the test's own `tmp_path`."""
+    return lambda name: tmp_path_factory.mktemp(name)
+
+
+@pytest.fixture
+def start_pebble(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., Pebble]]:
+    """Starts a Pebble: `start_pebble(http_port=..., responder=..., **PebbleOptions)`; `responder` answers for it."""
+    with ExitStack() as parts:
+
+        def start(*, http_port: int | None = None, responder: Responder | None = None, **options: object) -> Pebble:
+            if responder is not None:
+                options["ocsp_url"] = responder.url
+            pebble = Pebble(part_dir("pebble"), PebbleOptions(**options), http_port=http_port)  # type: ignore[arg-type]
+            parts.callback(pebble.stop)
+            pebble.start()
+            if responder is not None:
+                responder.issuer = pebble
+            return pebble
+
+        yield start
+
+
+@pytest.fixture
+def pebble(start_pebble: Callable[..., Pebble]) -> Pebble:
+    """A Pebble of this test alone: strict, no nonce rejected, no authorization used again, no EAB."""
+    return start_pebble()
+
+
+@pytest.fixture(scope="session")
+def shared_pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """One Pebble for all tests of this worker that use account and names of their own; counters want a `mark()`."""
+    pebble = Pebble(tmp_path_factory.mktemp("shared-pebble"))
+    try:
+        pebble.start()
+        yield pebble
+    finally:
+        pebble.stop()
+
+
+@pytest.fixture
+def responder() -> Iterator[Responder]:
+    """A running OCSP responder: give it to `start_pebble(responder=...)`."""
+    responder = Responder()
+    responder.start()
+    yield responder
+    responder.stop()
+
+
+@pytest.fixture
+def webroot(tmp_path: Path) -> Iterator[Webroot]:
+    """A running web server for `tmp_path/webroot`: give its port to `start_pebble(http_port=...)`."""
+    webroot = Webroot(tmp_path / "webroot")
+    webroot.start()
+    yield webroot
+    webroot.stop()

@@ -1,0 +1,36 @@
+"""Real parts for tests: Pebble with its DNS, an OCSP responder, Apache, a web root. The fixtures are in conftest.py.
+
+Each is an ordinary process (or a thread) on free loopback ports and in a directory of its own. None needs root. A test
+is skipped, with the reason, where a program is not installed.
+"""
+
+from __future__ import annotations
+
+from parts.authority import TestAuthority, pem_of, serial_of
+from parts.pebble import CertificateStatus, Pebble, PebbleOptions
+from parts.ports import LOOPBACK, free_port, free_ports
+from parts.processes import Process, eventually, find, require, watched_tails
+from parts.responder import Asked, Behaviour, Issuer, Responder
+from parts.webroot import Webroot
+
+__all__ = [
+    "LOOPBACK",
+    "Asked",
+    "Behaviour",
+    "CertificateStatus",
+    "Issuer",
+    "Pebble",
+    "PebbleOptions",
+    "Process",
+    "Responder",
+    "TestAuthority",
+    "Webroot",
+    "eventually",
+    "find",
+    "free_port",
+    "free_ports",
+    "pem_of",
+    "require",
+    "serial_of",
+    "watched_tails",
+]
