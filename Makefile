@@ -1,0 +1,58 @@
+# Everything a developer or a CI machine runs; `make help` lists it. The one test command is `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Tests that drive real programs keep a core busy each; more than four workers only wait for each other.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
+# More for pytest: make test ARGS="-k gate -x"
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: venv parts lint types ## The one test command: environment, real parts, lint, types, tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: lint
+lint: venv ## Style, bans and formatting (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: venv ## Types, strictly (mypy)
+	$(BIN)/mypy
+
+.PHONY: venv
+venv: $(INSTALLED) ## The virtual environment: locked requirements and certd itself, editable
+
+$(INSTALLED): requirements-test.lock pyproject.toml .ci/venv
+	.ci/venv $(VENV)
+	touch $@
+
+.PHONY: parts
+parts: ## Pebble and Apache for the tests: installed on Debian as root, else their tests are skipped
+	.ci/parts
+
+.PHONY: demo
+demo: venv parts ## See certd work: a CA, a web server and a renewal on this machine, no root needed
+	$(BIN)/certd demo
+
+.PHONY: bench
+bench: venv ## Measure, and print ratios side by side; nothing passes or fails
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+.PHONY: lock
+lock: ## Lock the newest allowed requirements anew
+	.ci/lock
+
+.PHONY: clean
+clean: ## Remove caches and build leftovers
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find certd tests -name __pycache__ -type d -prune -exec rm -rf {} +
