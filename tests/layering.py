@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +147,7 @@ def _within(module: str, units: tuple[str, ...]) -> bool:
     return any(module == unit or module.startswith(f"{unit}.") for unit in units)
 
 
-def _imports(tree: ast.Module, modules: object) -> Iterator[Import]:
-    assert hasattr(modules, "__contains__")
+def _imports(tree: ast.Module, modules: Container[str]) -> Iterator[Import]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -7,6 +7,7 @@ is skipped, with the reason, where a program is not installed.
 from __future__ import annotations
 
 from parts.authority import TestAuthority, pem_of, serial_of
+from parts.handshake import served_certificate, served_serial
 from parts.pebble import CertificateStatus, Pebble, PebbleOptions
 from parts.ports import LOOPBACK, free_port, free_ports
 from parts.processes import Process, eventually, find, require, watched_tails
@@ -32,5 +33,7 @@ __all__ = [
     "pem_of",
     "require",
     "serial_of",
+    "served_certificate",
+    "served_serial",
     "watched_tails",
 ]
