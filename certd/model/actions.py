@@ -5,7 +5,7 @@ The class name, in kebab-case, is the action's reason code in logs and in the st
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -46,6 +46,13 @@ class PlaceOrder(msgspec.Struct, frozen=True):
 
 class ReadOrder(msgspec.Struct, frozen=True):
     """Read order and authorizations afresh; a poll, recorded nowhere."""
+
+
+class Defer(msgspec.Struct, frozen=True):
+    """Nothing can be done for the order yet: read it again later."""
+
+    retry_after: timedelta | None = None
+    settling: bool = False
 
 
 class PresentChallenges(msgspec.Struct, frozen=True):
@@ -134,6 +141,7 @@ CertificateAction = (
     | DrawJitter
     | PlaceOrder
     | ReadOrder
+    | Defer
     | PresentChallenges
     | RespondToChallenges
     | FinalizeOrder
@@ -168,6 +176,8 @@ class Deploy(msgspec.Struct, frozen=True):
     batch: tuple[BatchSet, ...]
     before: tuple[Seen, ...]
     was_active: bool
+    fresh: tuple[str, ...]
+    """Names whose link will move; the others are only owed."""
 
 
 class SwapLinks(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from certd.model.codes import Because, Kind
-from certd.model.records import BatchSet, Leaf, OcspCheck, OcspWord, Owed, Served, Step
+from certd.model.records import BatchSet, Blame, Leaf, OcspCheck, OcspWord, Owed, Served, Step
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -41,9 +41,10 @@ class ChallengesPresented(msgspec.Struct, frozen=True):
 
 
 class OrderPending(msgspec.Struct, frozen=True):
-    """The CA is at work: poll again."""
+    """The CA is at work: poll again. `settling`: it is the responses that are not published yet."""
 
     retry_after: timedelta | None = None
+    settling: bool = False
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -181,6 +182,30 @@ class CommandRefused(msgspec.Struct, frozen=True):
     text: str
 
 
+class SectionConfirmed(msgspec.Struct, frozen=True):
+    """The batch is served."""
+
+    not_served: tuple[str, ...] = ()
+
+
+class SectionLeft(msgspec.Struct, frozen=True):
+    """The critical section ends with the reload owed."""
+
+    code: str
+    text: str
+
+
+class TakenBack(msgspec.Struct, frozen=True):
+    """The roll-back begins."""
+
+    blame: Blame
+    text: str
+
+
+class BlameSettled(msgspec.Struct, frozen=True):
+    """The old sets serve again."""
+
+
 class AfterRun(msgspec.Struct, frozen=True):
     """The `after` commands ran. `failed`: those to be tried again, and why."""
 
@@ -200,6 +225,10 @@ ServerEvent = (
     | ReloadReturned
     | ServerStarted
     | CommandRefused
+    | SectionConfirmed
+    | SectionLeft
+    | TakenBack
+    | BlameSettled
     | AfterRun
     | ReloadOwed
 )

@@ -27,6 +27,7 @@ class AccountState(StrEnum):
 
 
 class CaFacts(msgspec.Struct, frozen=True):
+    directory: str = ""
     account: AccountState = AccountState.PENDING
     held_until: datetime | None = None
     permit: bool = False
@@ -73,6 +74,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
     verifiable: bool = True
     """False: no set of the batch has anything to verify by."""
     verify_seconds: float = 30.0
+    after: tuple[str, ...] = ()
+    """Names of the batch that have `after` commands for this server."""
     clock_sure: bool = True
 
 

@@ -176,6 +176,8 @@ class Ordering(msgspec.Struct, frozen=True, tag="ordering", tag_field="phase"):
     give_up: Moment | None = None
     """When a finalized order is parked; None until finalize."""
     polls_failed: int = 0
+    settling: bool = False
+    """Waiting for responses to be published, not for the CA."""
 
 
 class OcspWord(StrEnum):

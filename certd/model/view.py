@@ -37,7 +37,7 @@ class Lane(StrEnum):
 
 
 class CertificateView(msgspec.Struct, frozen=True):
-    """`spec` None: not in the configuration any more (unmanaged). `record` None: it cannot be read; `broken` says why."""
+    """`spec` None: no longer configured (unmanaged). `record` None: it cannot be read; `broken` says why."""
 
     name: str
     spec: CertificateSpec | None

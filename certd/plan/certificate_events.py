@@ -1,0 +1,367 @@
+"""The life of a certificate: what an event makes of the record (DESIGN 4a).
+
+TRANSITIONS is the whole machine; an event that a phase does not know is an IllegalTransition, a bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from certd.errors import IllegalTransition
+from certd.model import events as ev
+from certd.model.codes import Because, Kind
+from certd.model.facts import CertificateFacts
+from certd.model.records import (
+    CertificateRecord,
+    Draw,
+    Failure,
+    Hold,
+    Idle,
+    Installed,
+    Ledger,
+    OcspWord,
+    Ordering,
+    Parked,
+    Request,
+    Staged,
+    Step,
+)
+from certd.model.specs import CertificateSpec
+from certd.plan import gate, timers
+from certd.plan.backoff import backoff, clamp_retry_after
+from certd.plan.certificate import DAY, poll_delay
+
+PROBE_EVERY = timedelta(hours=6)
+STATUS_EVERY = timedelta(hours=24)
+CHORE_JITTER = 0.2
+CLEAN_UP_EVERY = timedelta(hours=1)
+PARKED_MOST = timedelta(days=30)
+FRESH_ORDER = timedelta(minutes=10)
+"""A 404 on an order younger than this is a replica that lags (DESIGN 4d)."""
+POLLS_MOST = 5
+"""Times that "read it again" is believed in a row, before the order is given up."""
+
+
+class Context:
+    """What every transition may look at besides record and event."""
+
+    __slots__ = ("draw", "facts", "now", "spec")
+
+    def __init__(self, spec: CertificateSpec, facts: CertificateFacts, now: datetime, draw: float) -> None:
+        self.spec, self.facts, self.now, self.draw = spec, facts, now, draw
+
+    def jittered(self, delay: timedelta) -> timedelta:
+        return delay * (1 - CHORE_JITTER + 2 * CHORE_JITTER * self.draw)
+
+
+def advance(
+    spec: CertificateSpec,
+    record: CertificateRecord,
+    event: ev.CertificateEvent,
+    facts: CertificateFacts,
+    now: datetime,
+    draw: float,
+) -> CertificateRecord:
+    """The record after the event.
+
+    Raises:
+        IllegalTransition: the phase does not know the event.
+    """
+    transition = TRANSITIONS.get((type(record), type(event)))
+    if transition is None:
+        raise IllegalTransition(f"a certificate that is {type(record).__name__} knows no {type(event).__name__}")
+    after: CertificateRecord = transition(record, event, Context(spec, facts, now, draw))
+    _assert_order_kept(record, event, after)
+    return after
+
+
+def needs_saving(before: CertificateRecord, after: CertificateRecord) -> bool:
+    """Whether the difference must be durable. A poll writes nothing, unless it ends a long way off."""
+    if type(before) is not type(after):
+        return True
+    if isinstance(before, Ordering) and isinstance(after, Ordering):
+        short = after.poll.until - after.poll.set_at < timedelta(minutes=1)
+        poll = after.poll if short else before.poll
+        same = replace(before, poll=poll, polls_failed=after.polls_failed, settling=after.settling)
+        return same != after
+    if isinstance(before, Staged) and isinstance(after, Staged):
+        same_word = (before.check and before.check.word) == (after.check and after.check.word)
+        return not same_word or replace(before, check=after.check, next_check=after.next_check) != after
+    return before != after
+
+
+# --- chores, in every phase -------------------------------------------------------------------------------------
+
+
+def _with(record: Any, **changes: Any) -> Any:
+    return replace(record, ledger=replace(record.ledger, **changes))
+
+
+def _reanchored(record: CertificateRecord, _: ev.Reanchored, at: Context) -> CertificateRecord:
+    return timers.reanchor(record, at.now)
+
+
+def _jitter_drawn(record: Idle, event: ev.JitterDrawn, at: Context) -> Idle:
+    return _with(record, draw=Draw(event.serial, at.draw))  # type: ignore[no-any-return]
+
+
+def _probed(record: Any, event: ev.Probed, at: Context) -> Any:
+    return _with(record, served=event.served, probe=timers.after(at.now, at.jittered(PROBE_EVERY)))
+
+
+def _revocation_checked(record: Any, event: ev.RevocationChecked, at: Context) -> Any:
+    revoked = event.serial if event.word is OcspWord.REVOKED else record.ledger.revoked
+    return _with(record, revoked=revoked, status_check=timers.after(at.now, at.jittered(STATUS_EVERY)))
+
+
+def _cleaned_up(record: Any, event: ev.CleanedUp, at: Context) -> Any:
+    left = tuple(p for p in record.ledger.presented if p.token not in event.tokens)
+    return _with(record, presented=left, clean_up=timers.after(at.now, CLEAN_UP_EVERY) if left else None)
+
+
+def _parked_asked(record: Idle, event: ev.ParkedAsked, at: Context) -> Idle:
+    parked = tuple(
+        replace(p, ask=timers.after(at.now, at.jittered(DAY))) if p.order_url == event.order_url else p
+        for p in record.ledger.parked
+        if not (p.order_url == event.order_url and (event.gone or at.now >= p.until))
+    )
+    return _with(record, parked=parked)  # type: ignore[no-any-return]
+
+
+# --- Idle -------------------------------------------------------------------------------------------------------
+
+
+def _parked_issued(record: Idle, event: ev.ParkedIssued, at: Context) -> Staged:
+    parked = tuple(p for p in record.ledger.parked if p.order_url != event.order_url)
+    ledger = replace(record.ledger, parked=parked)
+    return _staged(ledger, Because.RENEWAL_TIME, ev.Issued(event.version, event.leaf), at)
+
+
+def _renew_idle(record: Idle, event: ev.RenewRequested, at: Context) -> Idle:
+    request = Request(at.now, event.now)
+    return _with(record, requested=request, hold=None, retry=None)  # type: ignore[no-any-return]
+
+
+def _rollback(record: Idle | Staged | Installed, event: ev.RollbackRequested, at: Context) -> CertificateRecord:
+    """The operator's word (DESIGN 4d): back to that version, the abandoned one never again, and a hold."""
+    ledger = replace(
+        record.ledger,
+        hold=Hold(timers.at(at.now, event.until), event.abandoned),
+        rejected=(*(v for v in record.ledger.rejected if v != event.abandoned), event.abandoned),
+        requested=None,
+    )
+    if at.facts.link == event.version:
+        return Idle(ledger=ledger)
+    return Staged(
+        ledger=ledger,
+        because=Because.ROLLBACK,
+        version=event.version,
+        leaf=event.leaf,
+        issued_at=at.now,
+        activate=timers.at(at.now, at.now),
+        deadline=at.now,
+        opened=True,
+    )
+
+
+# --- Ordering ---------------------------------------------------------------------------------------------------
+
+
+def _order_placed(record: Ordering, event: ev.OrderPlaced, at: Context) -> Ordering:
+    delay = event.retry_after or timedelta(0)
+    return replace(record, order_url=event.url, poll=timers.after(at.now, delay), polls_failed=0)
+
+
+def _challenges_presented(record: Ordering, event: ev.ChallengesPresented, _: Context) -> Ordering:
+    return replace(record, placed=tuple(dict.fromkeys((*record.placed, *event.tokens))))
+
+
+def _order_pending(record: Ordering, event: ev.OrderPending, at: Context) -> Ordering:
+    poll = timers.after(at.now, poll_delay(record, event.retry_after, at.now))
+    return replace(record, poll=poll, polls_failed=0, settling=event.settling)
+
+
+def _issued(record: Ordering, event: ev.Issued, at: Context) -> Staged:
+    return _staged(record.ledger, record.because, event, at)
+
+
+def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> Staged:
+    live = gate.valid_live(at.facts, at.now)
+    activate_at, deadline = gate.opening_times(
+        at.spec.ocsp,
+        ocsp_url=event.leaf.ocsp_url,
+        issued_at=at.now,
+        not_before=event.leaf.not_before,
+        live=live,
+    )
+    return Staged(
+        ledger=replace(ledger, failure=None, clean_up=None),
+        because=because,
+        version=event.version,
+        leaf=event.leaf,
+        issued_at=at.now,
+        activate=timers.at(at.now, activate_at),
+        deadline=deadline,
+        opened=ledger.requested is not None and ledger.requested.now,
+    )
+
+
+def _order_ended(record: Ordering, event: ev.OrderEnded, at: Context) -> Idle:
+    return Idle(ledger=_failed_ledger(record.ledger, event.failed, at))
+
+
+def _order_parked(record: Ordering, _: ev.OrderParked, at: Context) -> Idle:
+    failed = ev.Failed(Step.DOWNLOAD, Kind.TRANSIENT, "parked", "the CA did not issue in time; the order is kept")
+    return _park(record, failed, at)
+
+
+def _park(record: Ordering, failed: ev.Failed, at: Context) -> Idle:
+    assert record.order_url is not None
+    parked = Parked(
+        order_url=record.order_url,
+        key_id=record.key_id,
+        ca=record.ca,
+        directory=record.directory,
+        ask=timers.after(at.now, at.jittered(DAY)),
+        until=at.now + PARKED_MOST,
+    )
+    ledger = _failed_ledger(record.ledger, failed, at)
+    return Idle(ledger=replace(ledger, parked=(*ledger.parked, parked)))
+
+
+def _order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | Idle:
+    """One exchange for the order failed: whether the order lives on (DESIGN 4d)."""
+    if record.order_url is None:
+        return Idle(ledger=_failed_ledger(record.ledger, event, at))
+    polls = record.polls_failed + 1
+    if event.kind is Kind.POLL and polls <= POLLS_MOST:
+        return replace(record, poll=timers.after(at.now, timedelta(seconds=5)), polls_failed=polls)
+    if event.code == "order-vanished" and at.now < record.placed_at + FRESH_ORDER:
+        return replace(record, poll=timers.after(at.now, timedelta(seconds=10)), polls_failed=polls)
+    if event.kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.ACCOUNT):
+        delay = _delay(event, polls, at)
+        ledger = replace(record.ledger, failure=_failure(record.ledger, event, at))
+        return replace(record, ledger=ledger, poll=timers.after(at.now, delay), polls_failed=polls)
+    issued_perhaps = record.finalized_at is not None and event.step is not Step.FINALIZE
+    return _park(record, event, at) if issued_perhaps else Idle(ledger=_failed_ledger(record.ledger, event, at))
+
+
+def _renew_ordering(record: Ordering, event: ev.RenewRequested, at: Context) -> Ordering:
+    request = Request(at.now, event.now)
+    ledger = replace(record.ledger, requested=request, retry=None)
+    return replace(record, ledger=ledger, poll=timers.after(at.now, timedelta(0)), polls_failed=0)
+
+
+# --- Staged and Installed ---------------------------------------------------------------------------------------
+
+
+def _status_checked(record: Staged, event: ev.StatusChecked, at: Context) -> Staged:
+    early = gate.asks_early(at.spec.ocsp, record.ledger, gate.valid_live(at.facts, at.now))
+    following = gate.next_question(record, event.check, early=early, now=at.now, draw=at.draw)
+    return replace(record, check=event.check, next_check=following)
+
+
+def _abandoned(record: Staged, event: ev.Abandoned, at: Context) -> Idle:
+    failed = ev.Failed(Step.OCSP, Kind.TRANSIENT, event.code, event.text)
+    ledger = _failed_ledger(record.ledger, failed, at)
+    return Idle(ledger=replace(ledger, rejected=(*ledger.rejected, record.version)))
+
+
+def _swapped(record: Staged, event: ev.Swapped, at: Context) -> Installed:
+    kept = replace(record, ledger=Ledger(), opened=record.opened)
+    return Installed(ledger=record.ledger, staged=kept, previous=event.previous, owed=event.owed, swapped_at=at.now)
+
+
+def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Staged:
+    ledger = replace(record.ledger, requested=Request(at.now, event.now), hold=None)
+    return replace(record, ledger=ledger, opened=record.opened or event.now)
+
+
+def _confirmed(record: Installed, _: ev.Confirmed, __: Context) -> Idle:
+    """The goal is reached: a certificate is live and confirmed. Only now are the attempts forgotten (DESIGN 2.3)."""
+    ledger = replace(
+        record.ledger, attempts=0, retry=None, failure=None, requested=None, revoked=None, probe=None, status_check=None
+    )
+    return Idle(ledger=ledger)
+
+
+def _given_back(record: Installed, _: ev.GivenBack, __: Context) -> Staged:
+    return replace(record.staged, ledger=record.ledger)
+
+
+def _renew_installed(record: Installed, _: ev.RenewRequested, __: Context) -> Installed:
+    return record
+
+
+# --- shared -----------------------------------------------------------------------------------------------------
+
+
+def _failed_ledger(ledger: Ledger, event: ev.Failed, at: Context) -> Ledger:
+    delay = _delay(event, ledger.attempts, at)
+    return replace(
+        ledger,
+        retry=timers.after(at.now, delay),
+        failure=_failure(ledger, event, at),
+        clean_up=None,
+    )
+
+
+def _delay(event: ev.Failed, attempt: int, at: Context) -> timedelta:
+    if event.retry_after is not None:
+        return clamp_retry_after(event.retry_after)
+    life_left = at.facts.live.leaf.not_after - at.now if at.facts.live else None
+    return backoff(event.kind, attempt, at.draw, life_left=life_left)
+
+
+def _failure(ledger: Ledger, event: ev.Failed, at: Context) -> Failure:
+    first = ledger.failure.first_at if ledger.failure is not None else at.now
+    return Failure(step=event.step, kind=event.kind, code=event.code, text=event.text, first_at=first, at=at.now)
+
+
+def _assert_order_kept(before: CertificateRecord, event: ev.CertificateEvent, after: CertificateRecord) -> None:
+    """I5: a finalized order leaves Ordering by its certificate, by being parked, or by the CA's own refusal."""
+    if not isinstance(before, Ordering) or before.finalized_at is None or not isinstance(after, Idle):
+        return
+    refused = isinstance(event, ev.OrderEnded) or (isinstance(event, ev.Failed) and event.step is Step.FINALIZE)
+    parked = any(p.order_url == before.order_url for p in after.ledger.parked)
+    assert refused or parked, "I5: a finalized order would be lost"
+
+
+_Transition = Callable[[Any, Any, Context], Any]
+
+TRANSITIONS: dict[tuple[type, type], _Transition] = {
+    (Idle, ev.Reanchored): _reanchored,
+    (Idle, ev.JitterDrawn): _jitter_drawn,
+    (Idle, ev.Probed): _probed,
+    (Idle, ev.RevocationChecked): _revocation_checked,
+    (Idle, ev.CleanedUp): _cleaned_up,
+    (Idle, ev.ParkedAsked): _parked_asked,
+    (Idle, ev.ParkedIssued): _parked_issued,
+    (Idle, ev.RenewRequested): _renew_idle,
+    (Idle, ev.RollbackRequested): _rollback,
+    (Ordering, ev.Reanchored): _reanchored,
+    (Ordering, ev.OrderPlaced): _order_placed,
+    (Ordering, ev.ChallengesPresented): _challenges_presented,
+    (Ordering, ev.OrderPending): _order_pending,
+    (Ordering, ev.Issued): _issued,
+    (Ordering, ev.OrderEnded): _order_ended,
+    (Ordering, ev.OrderParked): _order_parked,
+    (Ordering, ev.Failed): _order_failed,
+    (Ordering, ev.RenewRequested): _renew_ordering,
+    (Staged, ev.Reanchored): _reanchored,
+    (Staged, ev.CleanedUp): _cleaned_up,
+    (Staged, ev.StatusChecked): _status_checked,
+    (Staged, ev.Abandoned): _abandoned,
+    (Staged, ev.Swapped): _swapped,
+    (Staged, ev.RenewRequested): _renew_staged,
+    (Staged, ev.RollbackRequested): _rollback,
+    (Installed, ev.Reanchored): _reanchored,
+    (Installed, ev.Confirmed): _confirmed,
+    (Installed, ev.GivenBack): _given_back,
+    (Installed, ev.RenewRequested): _renew_installed,
+    (Installed, ev.RollbackRequested): _rollback,
+}
