@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from parts import Pebble, PebbleOptions, Responder, Webroot, watched_tails
+from parts import Apache, Pebble, PebbleOptions, Responder, Webroot, watched_tails
 
-PARTS = {"start_pebble", "pebble", "shared_pebble"}
+PARTS = {"start_apache", "start_pebble", "pebble", "shared_pebble"}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
@@ -93,3 +93,27 @@ def webroot(tmp_path: Path) -> Iterator[Webroot]:
     webroot.start()
     yield webroot
     webroot.stop()
+
+
+@pytest.fixture
+def start_apache(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., Apache]]:
+    """Starts an Apache: `start_apache(names, live_dir, plain_paths=..., webroot=..., http_port=..., start=...)`."""
+    with ExitStack() as parts:
+
+        def start_one(
+            names: Sequence[str] | Mapping[str, Sequence[str]],
+            live_dir: Path,
+            *,
+            plain_paths: bool = False,
+            webroot: Path | None = None,
+            http_port: int | None = None,
+            start: bool = True,
+        ) -> Apache:
+            root = part_dir("apache")
+            apache = Apache(root, names, live_dir, plain_paths=plain_paths, webroot=webroot, http_port=http_port)
+            parts.callback(apache.close)
+            if start:
+                apache.start()
+            return apache
+
+        yield start_one

@@ -20,6 +20,7 @@ LAYERS = {
     "certd.text": 0,
     "certd.atomicfile": 0,
     "certd.model": 1,
+    "certd.clock": 1,
     "certd.dial": 1,
     "certd.logs": 1,
     "certd.plan": 2,

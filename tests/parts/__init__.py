@@ -6,6 +6,7 @@ is skipped, with the reason, where a program is not installed.
 
 from __future__ import annotations
 
+from parts.apache import Apache
 from parts.authority import TestAuthority, pem_of, serial_of
 from parts.handshake import served_certificate, served_serial
 from parts.pebble import CertificateStatus, Pebble, PebbleOptions
@@ -16,6 +17,7 @@ from parts.webroot import Webroot
 
 __all__ = [
     "LOOPBACK",
+    "Apache",
     "Asked",
     "Behaviour",
     "CertificateStatus",

@@ -24,7 +24,7 @@ def require(*programs: str) -> None:
     """Skip the test, saying why, where one of `programs` is not installed. Debian keeps servers in /usr/sbin."""
     for program in programs:
         if find(program) is None:
-            pytest.skip(f"{program} is not installed (apt-get install pebble apache2)")
+            pytest.skip(f"{program} is not installed (apt-get install pebble apache2-bin)")
 
 
 def find(program: str) -> str | None:
