@@ -67,9 +67,9 @@ def make_csr(key_pem: bytes, domains: Sequence[str]) -> bytes:
     """A PKCS#10 request in DER for all `domains` (RFC 8555 section 7.4), signed with the key.
 
     The names stand in the subjectAltName. The first is the common name as well, where it is a host name and short
-    enough: RFC 8555 allows it, and older CAs and tools still look there. Without a subject the subjectAltName is critical,
-    as RFC 5280 section 4.2.1.6 demands; with one it is not, as that section advises. Nothing else is asked for: key
-    usage and the rest are the CA's to set. Raises PkiError ``key-unreadable`` or ``name-invalid``.
+    enough: RFC 8555 allows it, and older CAs and tools still look there. Without a subject the subjectAltName is
+    critical, as RFC 5280 section 4.2.1.6 demands; with one it is not, as that section advises. Nothing else is asked
+    for: key usage and the rest are the CA's to set. Raises PkiError ``key-unreadable`` or ``name-invalid``.
     """
     key = load_key(key_pem)
     names = [general_name(name) for name in domains]
