@@ -49,7 +49,12 @@ def _ed25519() -> bytes:
     )
 
 
-@pytest.mark.parametrize("pem", [b"", b"no key", _encrypted(), _ed25519(), cached_key_pem(KeyType.P256)[:100]])
+@pytest.mark.parametrize(
+    "pem",
+    [b"", b"no key", _encrypted(), _ed25519(), cached_key_pem(KeyType.P256)[:100]],
+    # Without fixed names the random bytes would name the tests, and parallel workers would collect different ones.
+    ids=["empty", "text", "encrypted", "ed25519", "cut off"],
+)
 def test_an_unusable_key_is_named_and_not_shown(pem: bytes) -> None:
     """The error has its code, no cause that could quote the input, and no part of the key."""
     with pytest.raises(PkiError) as caught:
