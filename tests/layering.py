@@ -94,7 +94,6 @@ IMPURE_LIBRARIES = {
         "asyncio",
         "concurrent",
         "fcntl",
-        "http",
         "io",
         "logging",
         "multiprocessing",

@@ -23,9 +23,9 @@ def test_ports_are_free_and_never_given_twice():
 def test_a_claimed_port_is_not_given_to_another_process():
     """Another process cannot claim what this one holds: its claim on the same port fails."""
     port = free_port()
-    program = f"from parts.ports import _claim; import sys; sys.exit(0 if _claim({port}) is None else 1)"
-    tests = Path(__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", program], cwd=tests, timeout=60).returncode == 0
+    program = f"from ports import _claim; import sys; sys.exit(0 if _claim({port}) is None else 1)"
+    parts = Path(__file__).parents[1] / "parts"
+    assert subprocess.run([sys.executable, "-c", program], cwd=parts, timeout=60).returncode == 0
 
 
 def test_a_process_is_started_logged_and_stopped(tmp_path):
