@@ -44,6 +44,11 @@ parts: ## Pebble and Apache for the tests: installed on Debian as root, else the
 demo: venv parts ## See certd work: a CA, a web server and a renewal on this machine, no root needed
 	$(BIN)/certd demo
 
+.PHONY: schema
+schema: venv ## Write the JSON Schema of the configuration anew
+	$(BIN)/python -c 'import json; from certd.challenges import OPTIONS; from certd.config import json_schema; \
+	    print(json.dumps(json_schema(OPTIONS), indent=2, ensure_ascii=False))' > docs/certd.schema.json
+
 .PHONY: bench
 bench: venv ## Measure, and print ratios side by side; nothing passes or fails
 	$(BIN)/python tests/bench/run.py $(ARGS)
