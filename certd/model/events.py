@@ -45,6 +45,7 @@ class OrderPending(msgspec.Struct, frozen=True):
 
     retry_after: timedelta | None = None
     settling: bool = False
+    responded: tuple[str, ...] = ()
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -157,9 +158,10 @@ CertificateEvent = (
 
 
 class LinksSwapped(msgspec.Struct, frozen=True):
-    """These sets are live now; a set that was no longer fit to go live is not among them."""
+    """These sets are live now. `refused`: name, version and reason of sets that were not fit to go live (I1)."""
 
     batch: tuple[BatchSet, ...]
+    refused: tuple[tuple[str, int, str], ...] = ()
 
 
 class LinksRestored(msgspec.Struct, frozen=True):

@@ -172,6 +172,8 @@ class Ordering(msgspec.Struct, frozen=True, tag="ordering", tag_field="phase"):
     order_url: str | None = None
     placed: tuple[str, ...] = ()
     """Tokens that are in place for sure; `ledger.presented` also holds those that may be."""
+    responded: tuple[str, ...] = ()
+    """Tokens that the CA was told to validate."""
     finalized_at: Moment | None = None
     give_up: Moment | None = None
     """When a finalized order is parked; None until finalize."""

@@ -86,8 +86,8 @@ def needs_saving(before: CertificateRecord, after: CertificateRecord) -> bool:
     if isinstance(before, Ordering) and isinstance(after, Ordering):
         short = after.poll.until - after.poll.set_at < timedelta(minutes=1)
         poll = after.poll if short else before.poll
-        same = replace(before, poll=poll, polls_failed=after.polls_failed, settling=after.settling)
-        return same != after
+        passing = {"polls_failed": after.polls_failed, "settling": after.settling, "responded": after.responded}
+        return replace(before, poll=poll, **passing) != after
     if isinstance(before, Staged) and isinstance(after, Staged):
         same_word = (before.check and before.check.word) == (after.check and after.check.word)
         return not same_word or replace(before, check=after.check, next_check=after.next_check) != after
@@ -182,7 +182,8 @@ def _challenges_presented(record: Ordering, event: ev.ChallengesPresented, _: Co
 
 def _order_pending(record: Ordering, event: ev.OrderPending, at: Context) -> Ordering:
     poll = timers.after(at.now, poll_delay(record, event.retry_after, at.now))
-    return replace(record, poll=poll, polls_failed=0, settling=event.settling)
+    responded = tuple(dict.fromkeys((*record.responded, *event.responded)))
+    return replace(record, poll=poll, polls_failed=0, settling=event.settling, responded=responded)
 
 
 def _issued(record: Ordering, event: ev.Issued, at: Context) -> Staged:

@@ -98,7 +98,13 @@ def _links_swapped(record: Deploying, event: ev.LinksSwapped, at: Context) -> Se
     if record.stage is DeployStage.REAPPLYING:
         # Not the new sets' fault: the old ones are refused as well.
         return _left(record, "server-config-broken", record.blame_text, at)
-    swapped = replace(record, batch=event.batch)
+    rejections = tuple(
+        Rejection(name, version, timers.after(at.now, REJECTED_FOR), text) for name, version, text in event.refused
+    )
+    settled = replace(record.settled, rejections=(*record.settled.rejections, *rejections))
+    if not event.batch and settled.confirmed == record.generation - 1:
+        return replace(settled, confirmed=record.generation)  # nothing moved, so nothing is owed
+    swapped = replace(record, settled=settled, batch=event.batch)
     if at.spec.reload is None:
         return _section_confirmed(swapped, ev.SectionConfirmed(), at)
     return replace(swapped, stage=DeployStage.RELOADING)

@@ -1,0 +1,68 @@
+"""The time, and whether it can be believed (DESIGN 4d).
+
+Wall time decides about certificates; monotonic time notices that the wall clock was set. A clock that jumped, or that
+is behind what was last seen on disk, is unsure until a CA's Date header agrees with it; and a CA's Date that disagrees
+makes it unsure. While it is unsure no order is placed and nothing is swapped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+JUMP = timedelta(seconds=60)
+AGREES = timedelta(minutes=5)
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Clock:
+    """Wall time with doubts. Safe to share between threads."""
+
+    def __init__(self, wall: Callable[[], datetime] = utc_now, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._anchor = (wall(), monotonic())
+        self._doubt: str | None = None
+
+    def now(self) -> datetime:
+        """The wall clock; looks for a jump on the way."""
+        with self._lock:
+            now, elapsed = self._wall(), self._monotonic()
+            wall, since = self._anchor
+            jump = (now - wall) - timedelta(seconds=elapsed - since)
+            if abs(jump) > JUMP:
+                self._doubt = f"the clock jumped by {jump.total_seconds():.0f} s"
+            self._anchor = (now, elapsed)
+            return now
+
+    def remember(self, last_seen: datetime) -> None:
+        """Compare with the latest time that an earlier run has seen."""
+        with self._lock:
+            if self._wall() < last_seen - AGREES:
+                self._doubt = f"the clock is behind {last_seen:%Y-%m-%d %H:%M} UTC, which an earlier run has seen"
+
+    def heard(self, date: datetime) -> None:
+        """A CA's Date header (RFC 9110 section 6.6.1) settles it, one way or the other."""
+        with self._lock:
+            difference = self._wall() - date
+            if abs(difference) <= AGREES:
+                self._doubt = None
+            else:
+                self._doubt = f"the CA's clock differs by {difference.total_seconds():.0f} s"
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the clock is not believed; None if it is."""
+        self.now()
+        return self._doubt
+
+    @property
+    def sure(self) -> bool:
+        return self.doubt is None

@@ -1,0 +1,208 @@
+"""What certd does for an order (RFC 8555 sections 7.4 and 7.5), from newOrder to a set below versions/."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from certd import pki
+from certd.acme import order as protocol
+from certd.acme.messages import Authorization, Order
+from certd.acme.problems import judge
+from certd.challenges import SOLVERS, Solver, make_solver
+from certd.challenges.fetch import Send
+from certd.effects.authorities import Authorities
+from certd.errors import CertdError, ChallengeError, PkiError, ProblemError, StateError
+from certd.logs import log_event
+from certd.model import actions as do
+from certd.model import events as ev
+from certd.model.codes import Kind
+from certd.model.orders import OrderFailed, OrderStep, Present, Task
+from certd.model.records import Ordering, Parked, Presented, Step
+from certd.model.specs import CertificateSpec, SolverSpec
+from certd.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class OrderRead(msgspec.Struct, frozen=True):
+    """A fact, not an event: what the order asks for now, and where the responses would be put."""
+
+    step: OrderStep
+    places: tuple[Presented, ...] = ()
+
+
+class OrderEffects:
+    """Carries out the actions of an order. `on_warning` gets what stops nothing but should be seen."""
+
+    def __init__(
+        self,
+        store: Store,
+        authorities: Authorities,
+        *,
+        send: Send,
+        now: Callable[[], datetime],
+        on_warning: Callable[[str, str | None], None],
+    ) -> None:
+        self._store = store
+        self._authorities = authorities
+        self._send = send
+        self._now = now
+        self._on_warning = on_warning
+
+    def place(self, spec: CertificateSpec, record: Ordering) -> ev.CertificateEvent:
+        """newOrder, for a key that is durable before the CA hears of it (I5)."""
+        key = self._store.read_pending_key(spec.name, record.key_id)
+        if key is None:
+            self._store.write_pending_key(spec.name, record.key_id, pki.generate_key(record.key))
+        placed = self._authorities.client(record.ca).new_order(record.domains)
+        return ev.OrderPlaced(placed.url)
+
+    def read(self, spec: CertificateSpec, record: Ordering) -> OrderRead:
+        """Order and authorizations, afresh, and what they ask for."""
+        assert record.order_url is not None
+        client = self._authorities.client(record.ca)
+        order = client.fetch_order(record.order_url)
+        authorizations: list[Authorization] = []
+        if order.status in ("pending", "invalid"):
+            authorizations = [client.fetch_authorization(url) for url in order.authorizations]
+        return self._interpreted(spec, record, order, authorizations)
+
+    def present(self, spec: CertificateSpec, record: Ordering, action: do.PresentChallenges) -> ev.ChallengesPresented:
+        places = {presented.token: presented.place for presented in action.places}
+        warnings = []
+        for task in action.tasks:
+            solver = _solver(spec, task.identifier, task.wildcard)
+            authorization = self._authorities.key(record.ca).key_authorization(task.token)
+            solver.present(task, authorization, places[task.token])
+            if warning := solver.self_check(task, authorization, self._send):
+                warnings.append(warning)
+                log_event(_log, logging.WARNING, warning, certificate=spec.name)
+        self._on_warning(spec.name, "; ".join(warnings) or None)
+        return ev.ChallengesPresented(tuple(task.token for task in action.tasks))
+
+    def respond(self, record: Ordering, tasks: tuple[Task, ...]) -> ev.OrderPending:
+        client = self._authorities.client(record.ca)
+        delays = [client.respond(task.url).retry_after for task in tasks]
+        known = [delay for delay in delays if delay is not None]
+        return ev.OrderPending(max(known, default=None), responded=tuple(task.token for task in tasks))
+
+    def finalize(self, spec: CertificateSpec, record: Ordering, url: str) -> OrderRead:
+        key = self._store.read_pending_key(spec.name, record.key_id)
+        if key is None:
+            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}")
+        order = self._authorities.client(record.ca).finalize(url, pki.make_csr(key, record.domains))
+        return self._interpreted(spec, record, order, [])
+
+    def download(self, spec: CertificateSpec, record: Ordering, url: str) -> ev.Issued:
+        key = self._store.read_pending_key(spec.name, record.key_id)
+        if key is None:
+            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}")
+        chain = self._authorities.client(record.ca).download(url)
+        certificates = pki.build_set(key, chain, domains=record.domains, key_type=record.key, now=self._now())
+        version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
+        return ev.Issued(version, certificates.leaf)
+
+    def ask_parked(self, spec: CertificateSpec, parked: Parked) -> ev.CertificateEvent:
+        """Adopt a parked order's certificate if it came after all (I5)."""
+        client = self._authorities.client(parked.ca)
+        order = client.fetch_order(parked.order_url)
+        if order.status != "valid" or order.certificate is None:
+            return ev.ParkedAsked(parked.order_url, gone=order.status == "invalid")
+        key = self._store.read_parked_key(spec.name, parked.key_id)
+        key = key or self._store.read_pending_key(spec.name, parked.key_id)
+        if key is None:
+            return ev.ParkedAsked(parked.order_url, gone=True)
+        chain = client.download(order.certificate)
+        try:
+            certificates = pki.build_set(key, chain, domains=spec.domains, key_type=spec.key, now=self._now())
+        except PkiError as error:
+            log_event(_log, logging.WARNING, f"A parked order brought nothing usable: {error}", certificate=spec.name)
+            return ev.ParkedAsked(parked.order_url, gone=True)
+        version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
+        return ev.ParkedIssued(parked.order_url, version, certificates.leaf)
+
+    def clean_up(self, name: str, presented: tuple[Presented, ...]) -> ev.CleanedUp:
+        """By the recorded place, never by today's configuration."""
+        gone = []
+        for one in presented:
+            try:
+                SOLVERS[one.solver].clean_up(one.place)
+                gone.append(one.token)
+            except ChallengeError as error:
+                log_event(_log, logging.WARNING, f"A challenge file stays for now: {error}", certificate=name)
+        return ev.CleanedUp(tuple(gone))
+
+    def _interpreted(
+        self, spec: CertificateSpec, record: Ordering, order: Order, authorizations: list[Authorization]
+    ) -> OrderRead:
+        step = protocol.next_step(
+            order,
+            authorizations,
+            solver_for=lambda identifier, wildcard: _challenge_type(spec, identifier, wildcard),
+            presented=record.placed,
+            responded=record.responded,
+            retry_after=order.retry_after,
+        )
+        places: tuple[Presented, ...] = ()
+        if isinstance(step, Present):
+            places = tuple(self._place_of(spec, record, task) for task in step.tasks)
+        return OrderRead(step, places)
+
+    def _place_of(self, spec: CertificateSpec, record: Ordering, task: Task) -> Presented:
+        solver = _solver(spec, task.identifier, task.wildcard)
+        place = solver.place(task, self._authorities.key(record.ca).key_authorization(task.token))
+        return Presented(solver=solver.type, identifier=task.identifier, token=task.token, place=place)
+
+
+def failed(error: CertdError | OSError, step: Step) -> ev.Failed:
+    """The event of an exchange or presentation that went wrong."""
+    verdict = judge(error, step)
+    retry_after = error.retry_after if isinstance(error, ProblemError) else None
+    if isinstance(error, ProblemError) and error.status == 404 and error.asked in ("order", "authorization"):
+        return ev.Failed(step, Kind.NEW_ORDER, "order-vanished", verdict.text)
+    return ev.Failed(step, verdict.kind, verdict.code, verdict.text, retry_after)
+
+
+def ended(order: OrderFailed) -> ev.OrderEnded:
+    """The event of an order that the CA calls invalid."""
+    error = ProblemError(
+        type=order.problem_type or "about:blank",
+        status=order.status,
+        detail=order.text,
+        asked="authorization" if order.validation else "order",
+    )
+    step = Step.VALIDATION if order.validation else Step.FINALIZE
+    verdict = judge(error, step)
+    kind = verdict.kind
+    if kind in (Kind.POLL, Kind.SUCCESS, Kind.ACCOUNT):
+        # Said of an order that is over, these mean no more than that it is over.
+        kind = Kind.VALIDATION if order.validation else Kind.NEW_ORDER
+    elif order.validation and kind is Kind.TRANSIENT:
+        kind = Kind.VALIDATION
+    return ev.OrderEnded(ev.Failed(step, kind, verdict.code, verdict.text))
+
+
+def solver_spec(spec: CertificateSpec, identifier: str, wildcard: bool) -> SolverSpec | None:
+    """The first pattern that matches: the name itself (`*.x` for a wildcard), or a glob over it."""
+    name = f"*.{identifier}" if wildcard else identifier
+    for pattern, solver in spec.challenges:
+        if pattern == name or fnmatch.fnmatchcase(identifier, pattern):
+            return solver
+    return None
+
+
+def _challenge_type(spec: CertificateSpec, identifier: str, wildcard: bool) -> str | None:
+    found = solver_spec(spec, identifier, wildcard)
+    return found.type if found else None
+
+
+def _solver(spec: CertificateSpec, identifier: str, wildcard: bool) -> Solver:
+    found = solver_spec(spec, identifier, wildcard)
+    if found is None:
+        raise ChallengeError(f"no challenge is configured for {identifier}")
+    return make_solver(found)

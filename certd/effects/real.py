@@ -1,0 +1,182 @@
+"""The real world, as the engine sees it (`certd.engine.world.World`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from certd import deploy
+from certd.effects import orders, served
+from certd.effects.account import AccountEffects
+from certd.effects.authorities import Authorities
+from certd.effects.orders import OrderEffects, OrderRead
+from certd.errors import CertdError, ProblemError, StateError
+from certd.http import Exchanger
+from certd.model import actions as do
+from certd.model import events as ev
+from certd.model.codes import Kind
+from certd.model.records import Activity, CertificateRecord, OcspWord, Ordering, Seen, Served, Staged, Step
+from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, Config, ServerSpec
+from certd.store import Store
+
+ACTIVE_TIMEOUT = timedelta(seconds=15)
+RELOAD_TIMEOUT = timedelta(seconds=120)
+HELD_OFF = timedelta(minutes=5)
+"""For how long a CA that answers 429 without a Retry-After to account, directory or nonce is left alone."""
+
+_STEPS: dict[type, Step] = {
+    do.PlaceOrder: Step.NEW_ORDER,
+    do.ReadOrder: Step.POLL,
+    do.PresentChallenges: Step.PRESENT,
+    do.RespondToChallenges: Step.RESPOND,
+    do.FinalizeOrder: Step.FINALIZE,
+    do.DownloadCertificate: Step.DOWNLOAD,
+}
+_LIMITS_ONE = frozenset({"newOrder", "challenge", "finalize"})
+"""A 429 here is about one certificate, elsewhere about the account (DESIGN 4d)."""
+
+OnAccount = Callable[[str, ev.AccountEvent], None]
+
+
+class RealWorld:
+    """CAs, responders, servers and the store. Safe to share between threads."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        now: Callable[[], datetime],
+        on_date: Callable[[datetime], None],
+        on_account: OnAccount,
+        on_warning: Callable[[str, str | None], None],
+    ) -> None:
+        """`on_account` gets what a CA says of an account while asked about an order; `on_date` its Date headers."""
+        self._store = store
+        self._on_account = on_account
+        self._plain = Exchanger(proxy=config.proxy, connections=config.workers, require_https=False)
+        self._authorities = Authorities(
+            config.cas,
+            store,
+            now=now,
+            on_date=on_date,
+            proxy=config.proxy,
+            deadline=config.http_timeout,
+            workers=config.workers,
+        )
+        self._accounts = AccountEffects(store, self._authorities)
+        self._orders = OrderEffects(store, self._authorities, send=self._plain.send, now=now, on_warning=on_warning)
+
+    def replace_config(self, config: Config) -> None:
+        self._authorities.replace(config.cas)
+
+    def close(self) -> None:
+        self._authorities.close()
+        self._plain.close()
+
+    def order(
+        self, spec: CertificateSpec, record: CertificateRecord, action: do.CertificateAction
+    ) -> ev.CertificateEvent | OrderRead:
+        match action:
+            case do.EndOrder(order):
+                return orders.ended(order)
+            case do.DropOrder(code, text):
+                return ev.OrderEnded(ev.Failed(Step.NEW_ORDER, Kind.NEW_ORDER, code, text))
+            case do.CleanUp(presented):
+                return self._orders.clean_up(spec.name, presented)
+            case do.AskParked(parked):
+                try:
+                    return self._orders.ask_parked(spec, parked)
+                except (CertdError, OSError):
+                    return ev.ParkedAsked(parked.order_url, gone=False)
+        assert isinstance(record, Ordering)
+        try:
+            return self._pursue(spec, record, action)
+        except StateError as error:
+            return ev.Failed(Step.STORE, Kind.TRANSIENT, error.code, str(error))
+        except (CertdError, OSError) as error:
+            failed = orders.failed(error, _STEPS[type(action)])
+            self._tell_account(record.ca, spec.name, error, failed)
+            return failed
+
+    def ask_status(
+        self, spec: CertificateSpec, record: CertificateRecord, action: do.ConfirmStatus, now: datetime
+    ) -> ev.StatusChecked:
+        assert isinstance(record, Staged)
+        chain = self._store.read_fullchain(spec.name, record.version)
+        return ev.StatusChecked(served.ask_status(self._plain, chain, record.leaf, by_get=action.by_get, now=now))
+
+    def check_revocation(
+        self, spec: CertificateSpec, action: do.CheckRevocation, now: datetime
+    ) -> ev.RevocationChecked:
+        try:
+            chain = self._store.read_fullchain(spec.name, action.version)
+            leaf = self._store.version_leaf(spec.name, action.version)
+        except CertdError:
+            return ev.RevocationChecked(action.serial, OcspWord.NOT_ASKED)
+        check = served.ask_status(self._plain, chain, leaf, by_get=False, now=now)
+        return ev.RevocationChecked(action.serial, check.word)
+
+    def probe(self, spec: CertificateSpec, now: datetime) -> ev.Probed:
+        for deployment in spec.deploy:
+            if deployment.verify is not None:
+                return ev.Probed(served.served_now(deployment.verify, served.sni(spec), now))
+        return ev.Probed(Served(None, now))
+
+    def activity(self, server: ServerSpec) -> Activity:
+        return deploy.activity(server.reload, timeout=ACTIVE_TIMEOUT)
+
+    def look(self, targets: Sequence[served.Target]) -> tuple[Seen, ...]:
+        return served.look(targets)
+
+    def reload(self, server: ServerSpec) -> None:
+        deploy.reload(server.reload, timeout=RELOAD_TIMEOUT)
+
+    def start(self, server: ServerSpec) -> None:
+        deploy.start(server.reload, timeout=RELOAD_TIMEOUT)
+
+    def switch(self, name: str, version: int, now: datetime) -> None:
+        self._store.switch_live(name, version, now=now)
+
+    def after(self, spec: CertificateSpec, commands: Sequence[AfterCommand], version: int) -> None:
+        live: Path = self._store.layout.live(spec.name)
+        environment = deploy.after_environment(name=spec.name, domains=spec.domains, live=live, version=version)
+        for command in commands:
+            deploy.run(command, environment)
+
+    def account(self, spec: CaSpec, action: do.AccountAction) -> ev.AccountEvent:
+        return self._accounts.perform(spec, action)
+
+    def use_account(self, ca: str, url: str) -> None:
+        self._authorities.client(ca, url)
+
+    def _pursue(
+        self, spec: CertificateSpec, record: Ordering, action: do.CertificateAction
+    ) -> ev.CertificateEvent | OrderRead:
+        match action:
+            case do.PlaceOrder():
+                return self._orders.place(spec, record)
+            case do.ReadOrder():
+                return self._orders.read(spec, record)
+            case do.PresentChallenges():
+                return self._orders.present(spec, record, action)
+            case do.RespondToChallenges(tasks):
+                return self._orders.respond(record, tasks)
+            case do.FinalizeOrder(url):
+                return self._orders.finalize(spec, record, url)
+            case do.DownloadCertificate(url):
+                return self._orders.download(spec, record, url)
+            case _:
+                raise AssertionError(f"{type(action).__name__} is no action for an order")
+
+    def _tell_account(self, ca: str, name: str, error: Exception, failed: ev.Failed) -> None:
+        """What an error about an order says of the whole account (DESIGN 4c, 4d)."""
+        if failed.kind is Kind.ACCOUNT:
+            self._on_account(ca, ev.AccountUnknown(failed.code, failed.text))
+        elif not isinstance(error, ProblemError):
+            return
+        elif error.status == 429 and error.asked in _LIMITS_ONE:
+            self._on_account(ca, ev.CertificateLimited(name))
+        elif error.status == 429 or (error.status == 503 and error.retry_after is not None):
+            self._on_account(ca, ev.CaLimited(error.retry_after or HELD_OFF, failed.text))

@@ -1,0 +1,91 @@
+"""The loop around an account's life."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from certd.engine import telling
+from certd.engine.shared import STEPS_MOST, Shared
+from certd.errors import StateError
+from certd.model import actions as do
+from certd.model import events as ev
+from certd.model.facts import AccountFacts
+from certd.model.records import AccountRecord, NoKey, Registered
+from certd.model.specs import CaSpec
+from certd.model.view import Subject, SubjectKind
+from certd.plan import account as plan
+
+TROUBLE = timedelta(minutes=1)
+FAR = timedelta(days=1)
+CLOCK_PROBE = timedelta(minutes=1)
+"""While the clock is unsure, a CA is asked for the time this often."""
+
+
+class Accounts:
+    """Ticks accounts, and hears what CAs say of them in passing."""
+
+    def __init__(self, shared: Shared, started_at: datetime) -> None:
+        self._of = shared
+        self._started_at = started_at
+
+    def tick(self, ca: str) -> datetime:
+        """Do all that is due for an account; when it is due next."""
+        subject = Subject(SubjectKind.ACCOUNT, ca)
+        try:
+            for _ in range(STEPS_MOST):
+                spec = self._of.config.cas.get(ca)
+                if spec is None:
+                    return self._of.clock.now() + FAR
+                with self._of.book.lock(subject):
+                    self._of.book.flush(subject)
+                    record = self._of.book.account(ca)
+                    now = self._of.clock.now()
+                    facts = self._facts(spec, record, now)
+                    action = plan.decide(spec, record, facts, now)
+                    if isinstance(action, do.Wait):
+                        doubtful = not self._of.clock.sure
+                        return min(action.due, now + CLOCK_PROBE) if doubtful else action.due
+                    begun = plan.begin(record, action, facts)
+                    self._of.book.put_account(ca, begun)
+                event = ev.Reanchored() if isinstance(action, do.Reanchor) else self._of.world.account(spec, action)
+                self.apply(spec, event)
+        except StateError as error:
+            self._of.trouble(subject, error)
+            return self._of.clock.now() + TROUBLE
+        return self._of.clock.now()
+
+    def apply(self, spec: CaSpec, event: ev.AccountEvent) -> None:
+        """Record an event, and let the certificates know if it matters to them. Raises StateError."""
+        subject = Subject(SubjectKind.ACCOUNT, spec.name)
+        with self._of.book.lock(subject):
+            record = self._of.book.account(spec.name)
+            if isinstance(record, NoKey) and not isinstance(event, ev.KeyMade):
+                return
+            after = plan.advance(record, event, spec, self._of.clock.now(), self._of.draw())
+            self._of.book.put_account(spec.name, after)
+        if isinstance(after, Registered):
+            self._of.world.use_account(spec.name, after.url)
+        telling.account(spec, record, event, after)
+        if type(record) is not type(after):
+            for name, certificate in self._of.config.certificates.items():
+                if certificate.ca == spec.name:
+                    self._of.wake_certificate(name)
+        self._of.wake(subject, None)
+
+    def _facts(self, spec: CaSpec, record: AccountRecord, now: datetime) -> AccountFacts:
+        verify = False
+        if isinstance(record, Registered):
+            stale = now - record.verified_at >= CLOCK_PROBE or record.verified_at > now
+            verify = record.verified_at < self._started_at or (stale and not self._of.clock.sure)
+        return AccountFacts(
+            key_exists=not isinstance(record, NoKey), offer=_offer(spec), verify=verify, contact=spec.contact
+        )
+
+
+def _offer(spec: CaSpec) -> str:
+    """What the CA is offered at registration, as a digest: a change of it is worth a new attempt."""
+    eab = spec.eab
+    source = f"{eab.kid} {eab.hmac_key_file} {eab.hmac_key_credential} {eab.issued}" if eab else ""
+    parts = [spec.directory, *spec.contact, str(spec.terms_of_service_agreed), source, str(spec.trust)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""The records in memory: read once, written on real transitions, one lock per subject."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from certd.errors import StateError
+from certd.model.records import AccountRecord, CertificateRecord, Idle, NoKey, ServerRecord, Settled
+from certd.model.view import Subject, SubjectKind
+from certd.plan.certificate_events import needs_saving
+from certd.store import Store
+
+Record = CertificateRecord | ServerRecord | AccountRecord
+
+
+class Book:
+    """Records by subject. Safe to share between threads; `lock(subject)` makes a read and a write one step."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._certificates: dict[str, CertificateRecord] = {}
+        self._servers: dict[str, ServerRecord] = {}
+        self._accounts: dict[str, AccountRecord] = {}
+        self._locks: defaultdict[Subject, threading.RLock] = defaultdict(threading.RLock)
+        self._unsaved: set[Subject] = set()
+        self.troubles: dict[Subject, str] = {}
+        """Why a subject's record cannot be read or written, for the status."""
+
+    def lock(self, subject: Subject) -> threading.RLock:
+        return self._locks[subject]
+
+    def certificate(self, name: str) -> CertificateRecord:
+        """The record, read from disk the first time. Raises StateError."""
+        if name not in self._certificates:
+            self._certificates[name] = self._store.load_certificate(name) or Idle()
+        return self._certificates[name]
+
+    def server(self, server: str) -> ServerRecord:
+        """As `certificate`."""
+        if server not in self._servers:
+            self._servers[server] = self._store.load_server(server) or Settled()
+        return self._servers[server]
+
+    def account(self, ca: str) -> AccountRecord:
+        """As `certificate`."""
+        if ca not in self._accounts:
+            self._accounts[ca] = self._store.load_account(ca) or NoKey()
+        return self._accounts[ca]
+
+    def put_certificate(self, name: str, after: CertificateRecord) -> None:
+        """Keep the record; on disk before this returns, if the difference must be durable. Raises StateError."""
+        subject = Subject(SubjectKind.CERTIFICATE, name)
+        before = self._certificates.get(name)
+        self._certificates[name] = after
+        if before is None or needs_saving(before, after) or subject in self._unsaved:
+            self._save(subject, lambda: self._store.save_certificate(name, after))
+
+    def put_server(self, server: str, after: ServerRecord) -> None:
+        before = self._servers.get(server)
+        self._servers[server] = after
+        subject = Subject(SubjectKind.SERVER, server)
+        if before != after or subject in self._unsaved:
+            self._save(subject, lambda: self._store.save_server(server, after))
+
+    def put_account(self, ca: str, after: AccountRecord) -> None:
+        before = self._accounts.get(ca)
+        self._accounts[ca] = after
+        subject = Subject(SubjectKind.ACCOUNT, ca)
+        if before != after or subject in self._unsaved:
+            self._save(subject, lambda: self._store.save_account(ca, after))
+
+    def flush(self, subject: Subject) -> None:
+        """Write what could not be written before. Raises StateError while it still cannot."""
+        if subject not in self._unsaved:
+            return
+        match subject.kind:
+            case SubjectKind.CERTIFICATE:
+                self.put_certificate(subject.name, self._certificates[subject.name])
+            case SubjectKind.SERVER:
+                self.put_server(subject.name, self._servers[subject.name])
+            case SubjectKind.ACCOUNT:
+                self.put_account(subject.name, self._accounts[subject.name])
+
+    def drop_certificate(self, name: str) -> None:
+        self._certificates.pop(name, None)
+        subject = Subject(SubjectKind.CERTIFICATE, name)
+        self._unsaved.discard(subject)
+        self.troubles.pop(subject, None)
+
+    def _save(self, subject: Subject, save: Callable[[], None]) -> None:
+        # What happened stays known even if the disk refuses it; until it is written nothing more is done (flush).
+        self._unsaved.add(subject)
+        try:
+            save()
+        except StateError as error:
+            self.troubles[subject] = str(error)
+            raise
+        self._unsaved.discard(subject)
+        self.troubles.pop(subject, None)

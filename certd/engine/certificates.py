@@ -1,0 +1,154 @@
+"""The loop around a certificate's life: gather, decide, record the intent, act, record what came of it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from certd.effects.orders import OrderRead
+from certd.engine import telling
+from certd.engine.shared import STEPS_MOST, Shared
+from certd.errors import StateError
+from certd.logs import log_event
+from certd.model import actions as do
+from certd.model import events as ev
+from certd.model.facts import CertificateFacts
+from certd.model.records import CertificateRecord, Idle, Installed, Ordering, Owed, Staged
+from certd.model.specs import CertificateSpec
+from certd.model.view import Subject, SubjectKind
+from certd.plan import certificate as plan
+from certd.plan.certificate_events import TRANSITIONS, advance
+
+_log = logging.getLogger(__name__)
+
+TROUBLE = timedelta(minutes=1)
+FAR = timedelta(days=1)
+
+_ORDER_ACTIONS = (
+    do.PlaceOrder,
+    do.ReadOrder,
+    do.PresentChallenges,
+    do.RespondToChallenges,
+    do.FinalizeOrder,
+    do.DownloadCertificate,
+    do.EndOrder,
+    do.DropOrder,
+    do.AskParked,
+    do.CleanUp,
+)
+
+
+class Certificates:
+    """Ticks certificates and takes the operator's words for them."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._of = shared
+
+    def tick(self, name: str) -> datetime:
+        """Do all that is due for a certificate; when it is due next."""
+        subject = Subject(SubjectKind.CERTIFICATE, name)
+        reading: OrderRead | None = None
+        try:
+            for _ in range(STEPS_MOST):
+                spec = self._of.config.certificates.get(name)
+                if spec is None:
+                    return self._of.clock.now() + FAR
+                due, record, action, facts = self._decide(subject, spec, reading)
+                if due is not None:
+                    return due
+                outcome = self._perform(spec, record, action, facts)
+                reading = outcome if isinstance(outcome, OrderRead) else None
+                if outcome is not None and not isinstance(outcome, OrderRead):
+                    self.apply(spec, record, outcome)
+        except StateError as error:
+            self._of.trouble(subject, error)
+            return self._of.clock.now() + TROUBLE
+        return self._of.clock.now()
+
+    def apply(
+        self, spec: CertificateSpec, seen: CertificateRecord | None, event: ev.CertificateEvent
+    ) -> CertificateRecord:
+        """Record an event. One that answers a record which has moved on meanwhile is dropped if it no longer fits."""
+        subject = Subject(SubjectKind.CERTIFICATE, spec.name)
+        with self._of.book.lock(subject):
+            record = self._of.book.certificate(spec.name)
+            fits = (type(record), type(event)) in TRANSITIONS
+            if seen is not None and type(seen) is not type(record) and not fits:
+                log_event(
+                    _log, logging.DEBUG, "A late answer is dropped.", subject=subject, answer=type(event).__name__
+                )
+                return record
+            now = self._of.clock.now()
+            facts = self._of.gather.certificate(self._of.config, spec, record, now)
+            after = advance(spec, record, event, facts, now, self._of.draw())
+            self._keep(spec, record, after)
+        telling.certificate(spec, record, event, after)
+        self._of.wake_servers(spec)
+        return after
+
+    def _decide(
+        self, subject: Subject, spec: CertificateSpec, reading: OrderRead | None
+    ) -> tuple[datetime | None, CertificateRecord, do.CertificateAction, CertificateFacts]:
+        """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
+        with self._of.book.lock(subject):
+            self._of.book.flush(subject)
+            record = self._of.book.certificate(spec.name)
+            now = self._of.clock.now()
+            facts = self._of.gather.certificate(self._of.config, spec, record, now, reading, reserve=True)
+            action = plan.decide(spec, record, facts, now)
+            if facts.ca.permit and isinstance(record, Idle) and not isinstance(action, do.PlaceOrder):
+                self._of.release(spec.ca, spec.name, unused_since=now)
+            if isinstance(action, do.Wait):
+                return action.due, record, action, facts
+            begun = plan.begin(spec, record, action, facts, now, self._of.draw())
+            if begun is not record:
+                self._keep(spec, record, begun)
+            if begun is not record:
+                telling.begun(spec, action, begun)
+            return None, begun, action, facts
+
+    def _perform(
+        self, spec: CertificateSpec, record: CertificateRecord, action: do.CertificateAction, facts: CertificateFacts
+    ) -> ev.CertificateEvent | OrderRead | None:
+        world, now = self._of.world, self._of.clock.now()
+        if isinstance(action, _ORDER_ACTIONS):
+            return world.order(spec, record, action)
+        match action:
+            case do.ConfirmStatus():
+                return world.ask_status(spec, record, action, now)
+            case do.CheckRevocation():
+                return world.check_revocation(spec, action, now)
+            case do.ProbeServed():
+                return world.probe(spec, now)
+            case do.Reanchor():
+                return ev.Reanchored()
+            case do.DrawJitter(serial):
+                return ev.JitterDrawn(serial)
+            case do.Defer(retry_after, settling):
+                return ev.OrderPending(retry_after, settling)
+            case do.Park():
+                return ev.OrderParked()
+            case do.Abandon(code, text):
+                return ev.Abandoned(code, text)
+            case do.NoteSwapped():
+                return self._swapped(spec, record, facts)
+            case do.NoteConfirmed():
+                return ev.Confirmed()
+            case do.NoteGivenBack():
+                return ev.GivenBack()
+            case _:
+                raise AssertionError(f"{type(action).__name__} has no effect")
+
+    def _swapped(self, spec: CertificateSpec, record: CertificateRecord, facts: CertificateFacts) -> ev.Swapped:
+        assert isinstance(record, Staged)
+        owed = tuple(Owed(view.id, view.wanted) for view in facts.servers)
+        return ev.Swapped(owed, self._of.fallback(spec.name, record.version, record.ledger.revoked))
+
+    def _keep(self, spec: CertificateSpec, before: CertificateRecord, after: CertificateRecord) -> None:
+        """Save, and do the housekeeping that belongs to a change of phase."""
+        self._of.book.put_certificate(spec.name, after)
+        self._of.index(spec, after)
+        if isinstance(before, Ordering) and not isinstance(after, Ordering):
+            self._of.release(before.ca, spec.name)
+        if isinstance(after, Idle) and not isinstance(before, Idle):
+            self._of.sweep(spec, after, confirmed=isinstance(before, Installed))

@@ -1,0 +1,250 @@
+"""The engine: ticks subjects, takes the operator's words, shows itself. It never sleeps and never schedules.
+
+`tick(subject)` does all that is due and answers when the subject is due next; `wake` is called for subjects that have
+become due through another one. What is to be done follows from records and facts alone, so a lost wake costs time,
+never work.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from certd import __version__
+from certd.clock import Clock
+from certd.engine import placeholder
+from certd.engine.accounts import Accounts
+from certd.engine.certificates import Certificates
+from certd.engine.servers import Servers
+from certd.engine.shared import Shared, Wake
+from certd.engine.world import World
+from certd.errors import ConfigError, Refused, StateError
+from certd.model import events as ev
+from certd.model.facts import CertificateFacts
+from certd.model.records import DaemonRecord, Idle, Installed, NoKey, Ordering, Registered, Staged
+from certd.model.specs import Config
+from certd.model.view import (
+    AccountView,
+    CertificateView,
+    Lane,
+    ServerStateView,
+    Subject,
+    SubjectKind,
+    View,
+)
+from certd.store import Store
+
+HOLD = timedelta(days=7)
+
+
+class Engine:
+    """One per state directory. Safe to share between threads, as long as no subject is ticked twice at a time."""
+
+    def __init__(
+        self, config: Config, store: Store, world: World, *, clock: Clock, rng: random.Random, wake: Wake
+    ) -> None:
+        """Raises ConfigError where a CA's directory is not the one that its account was made at."""
+        self._shared = Shared(config, store, world, clock, rng, wake)
+        self._started_at = self._loaded_at = clock.now()
+        self._certificates = Certificates(self._shared)
+        self._servers = Servers(self._shared)
+        self._accounts = Accounts(self._shared, self._started_at)
+        self._seen = store.load_daemon()
+        if self._seen is not None:
+            clock.remember(self._seen.last_seen)
+        self.config_error: str | None = None
+        self._check_directories(config)
+        self._shared.restore_budgets()
+        self._use_accounts()
+
+    @property
+    def config(self) -> Config:
+        return self._shared.config
+
+    def subjects(self) -> Iterable[Subject]:
+        """All that need a heartbeat: accounts and servers first, since certificates wait for them."""
+        config = self._shared.config
+        yield from (Subject(SubjectKind.ACCOUNT, name) for name in config.cas)
+        yield from (Subject(SubjectKind.SERVER, name) for name in config.servers)
+        yield from (Subject(SubjectKind.CERTIFICATE, name) for name in config.certificates)
+
+    def lane_of(self, subject: Subject) -> Lane:
+        """Servers never queue behind a slow CA."""
+        return Lane.LOCAL if subject.kind is SubjectKind.SERVER else Lane.CA
+
+    def tick(self, subject: Subject) -> datetime:
+        """Do all that is due for the subject; when it is due next."""
+        match subject.kind:
+            case SubjectKind.CERTIFICATE:
+                return self._certificates.tick(subject.name)
+            case SubjectKind.SERVER:
+                return self._servers.tick(subject.name)
+            case SubjectKind.ACCOUNT:
+                return self._accounts.tick(subject.name)
+
+    def prepare(self) -> None:
+        """Placeholders where no usable version exists, so that a server's configuration loads. Raises StateError."""
+        for spec in self._shared.config.certificates.values():
+            placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
+            self._shared.lives.forget(spec.name)
+
+    def note_time(self) -> None:
+        """Remember on disk that it is at least this late (DESIGN 4d). Raises StateError."""
+        now = self._shared.clock.now()
+        if self._shared.clock.sure and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
+            self._seen = DaemonRecord(last_seen=now)
+            self._shared.store.save_daemon(self._seen)
+
+    def replace_config(self, config: Config) -> None:
+        """Take a new configuration. Raises ConfigError, and then keeps the old one."""
+        self._check_directories(config)
+        self._shared.replace_config(config)
+        self._loaded_at = self._shared.clock.now()
+        self.config_error = None
+
+    # --- the operator's words -----------------------------------------------------------------------------------
+
+    def renew(self, name: str, *, now: bool = False) -> str:
+        """`certd renew`: what will happen, in a sentence. Raises Refused, StateError."""
+        spec = self._shared.config.certificates.get(name)
+        if spec is None:
+            raise Refused(f"{name} is not in the configuration; `certd status` lists the names")
+        after = self._certificates.apply(spec, None, ev.RenewRequested(now))
+        self._shared.wake_certificate(name)
+        match after:
+            case Staged() if after.opened:
+                return f"{name}: a new certificate is already issued; it goes live now"
+            case Staged():
+                return f"{name}: a new certificate is already issued; it goes live at {_utc(after.activate.until)}"
+            case Installed():
+                return f"{name}: a new certificate is already in place; its server is about to load it"
+            case Ordering():
+                return f"{name}: an order is already under way; it is asked at once"
+            case Idle():
+                return f"{name}: a new certificate is ordered now"
+
+    def rollback(self, name: str) -> str:
+        """`certd rollback`: back to the version before. Raises Refused, StateError."""
+        spec = self._shared.config.certificates.get(name)
+        if spec is None:
+            raise Refused(f"{name} is not in the configuration; `certd status` lists the names")
+        shared = self._shared
+        record, life = shared.book.certificate(name), shared.lives.of(name)
+        if isinstance(record, Ordering):
+            raise Refused(f"{name}: a renewal is under way; roll back once it is live (`certd status {name}`)")
+        staged = isinstance(record, Staged)
+        abandoned = record.version if isinstance(record, Staged) else life.link
+        target = life.link if staged else shared.fallback(name, life.link or 0, record.ledger.revoked)
+        if abandoned is None or target is None:
+            raise Refused(f"{name}: there is no earlier version that is neither expired nor revoked nor rejected")
+        leaf = shared.lives.leaf(name, target)
+        if leaf is None or (life.live is None and staged):
+            raise Refused(f"{name}: version {target} is not a usable certificate")
+        now = shared.clock.now()
+        margin = leaf.not_after - (leaf.not_after - leaf.not_before) / 8
+        until = max(now, min(now + HOLD, margin))
+        self._certificates.apply(spec, None, ev.RollbackRequested(target, leaf, abandoned, until))
+        shared.wake_certificate(name)
+        return (
+            f"{name}: going back to version {target} (serial {leaf.serial}); version {abandoned} is not used again, "
+            f"and nothing is renewed until {_utc(until)} or `certd renew {name}`"
+        )
+
+    def forget(self, name: str) -> str:
+        """`certd forget`: delete what is kept of a name that is no longer configured. Raises Refused, StateError."""
+        shared = self._shared
+        if name in shared.config.certificates:
+            raise Refused(f"{name} is still in the configuration: remove it there and reload first")
+        if name not in shared.store.names():
+            raise Refused(f"nothing is kept of {name}; `certd status` lists the names")
+        shared.store.forget(name)
+        shared.book.drop_certificate(name)
+        shared.lives.forget(name)
+        return f"{name}: keys, certificates and record are deleted"
+
+    # --- the view -----------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """What status, health and metrics are made of. Touches no disk but for names that are not managed."""
+        shared = self._shared
+        return View(
+            version=__version__,
+            started_at=self._started_at,
+            config_loaded_at=self._loaded_at,
+            config_error=self.config_error,
+            clock_sure=shared.clock.sure,
+            health=shared.config.health,
+            certificates=[*self._managed(), *self._unmanaged()],
+            servers=[self._server_view(name) for name in shared.config.servers],
+            accounts=[self._account_view(name) for name in shared.config.cas],
+        )
+
+    def _managed(self) -> Iterable[CertificateView]:
+        shared, now = self._shared, self._shared.clock.now()
+        for name, spec in shared.config.certificates.items():
+            trouble = shared.book.troubles.get(Subject(SubjectKind.CERTIFICATE, name))
+            try:
+                record = shared.book.certificate(name)
+                facts = shared.gather.certificate(shared.config, spec, record, now)
+            except StateError as error:
+                yield CertificateView(name, spec, None, CertificateFacts(), broken=str(error))
+                continue
+            placeholder_live = shared.lives.known(name).placeholder_fingerprint is not None
+            yield CertificateView(
+                name, spec, record, facts, placeholder_live, broken=trouble, warning=shared.warnings.get(name)
+            )
+
+    def _unmanaged(self) -> Iterable[CertificateView]:
+        shared = self._shared
+        for name in shared.store.names():
+            if name in shared.config.certificates:
+                continue
+            try:
+                life = shared.lives.of(name)
+                facts = CertificateFacts(live=life.live, link=life.link)
+                yield CertificateView(name, None, shared.book.certificate(name), facts)
+            except StateError as error:
+                yield CertificateView(name, None, None, CertificateFacts(), broken=str(error))
+
+    def _server_view(self, name: str) -> ServerStateView:
+        shared = self._shared
+        spec = shared.config.servers[name]
+        trouble = shared.book.troubles.get(Subject(SubjectKind.SERVER, name))
+        activity = self._servers.activity_known(name)
+        try:
+            return ServerStateView(spec, shared.book.server(name), activity, trouble)
+        except StateError as error:
+            return ServerStateView(spec, None, activity, str(error))
+
+    def _account_view(self, name: str) -> AccountView:
+        shared = self._shared
+        trouble = shared.book.troubles.get(Subject(SubjectKind.ACCOUNT, name))
+        try:
+            return AccountView(shared.config.cas[name], shared.book.account(name), trouble)
+        except StateError as error:
+            return AccountView(shared.config.cas[name], None, str(error))
+
+    # --- start --------------------------------------------------------------------------------------------------
+
+    def _check_directories(self, config: Config) -> None:
+        problems = []
+        for name, spec in config.cas.items():
+            record = self._shared.book.account(name)
+            if not isinstance(record, NoKey) and record.directory != spec.directory:
+                problems.append(
+                    f"{config.path}: cas.{name}.directory: this account was made at {record.directory}; "
+                    "a CA with another URL needs another name"
+                )
+        if problems:
+            raise ConfigError(problems)
+
+    def _use_accounts(self) -> None:
+        for name in self._shared.config.cas:
+            record = self._shared.book.account(name)
+            if isinstance(record, Registered):
+                self._shared.world.use_account(name, record.url)
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,179 @@
+"""Facts first: what decide() is told about a certificate and about a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from certd.budget import Budget
+from certd.clock import Clock
+from certd.effects.orders import OrderRead
+from certd.engine.book import Book
+from certd.engine.lives import Lives
+from certd.errors import StateError
+from certd.model.facts import CertificateFacts, ServerFacts, ServerView
+from certd.model.records import (
+    Activity,
+    BatchSet,
+    CertificateRecord,
+    Deploying,
+    Idle,
+    Installed,
+    Ordering,
+    Seen,
+    ServerRecord,
+    Settled,
+    Staged,
+)
+from certd.model.specs import CertificateSpec, Config, Deployment, ServerSpec
+from certd.plan import account, certificate, gate
+
+
+class Gatherer:
+    """Reads what is in memory; asks the disk once per live link."""
+
+    def __init__(self, book: Book, lives: Lives, clock: Clock, budgets: Mapping[str, Budget]) -> None:
+        self._book = book
+        self._lives = lives
+        self._clock = clock
+        self._budgets = budgets
+
+    def certificate(
+        self,
+        config: Config,
+        spec: CertificateSpec,
+        record: CertificateRecord,
+        now: datetime,
+        reading: OrderRead | None = None,
+        *,
+        reserve: bool = False,
+    ) -> CertificateFacts:
+        """`reserve`: take a permit if all else is ready for a new order. Raises StateError."""
+        life = self._lives.of(spec.name)
+        facts = CertificateFacts(
+            live=life.live,
+            link=life.link,
+            ca=account.ca_facts(
+                self._book.account(spec.ca), now, permit=not reserve, directory=config.cas[spec.ca].directory
+            ),
+            servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
+            clock_sure=self._clock.sure,
+            step=reading.step if reading else None,
+            places=reading.places if reading else (),
+        )
+        if reserve and isinstance(record, Idle):
+            return self._with_permit(spec, record, facts, now)
+        return facts
+
+    def server(
+        self,
+        config: Config,
+        spec: ServerSpec,
+        names: frozenset[str],
+        record: ServerRecord,
+        activity: Activity,
+        seen: tuple[Seen, ...] | None,
+        now: datetime,
+    ) -> ServerFacts:
+        """`names`: certificates of this server that may have something to deploy."""
+        ready: list[BatchSet] = []
+        owed: list[BatchSet] = []
+        since: list[datetime] = []
+        gates: list[datetime] = []
+        coming = False
+        for name in sorted(names):
+            certificate_spec = config.certificates.get(name)
+            if certificate_spec is None:
+                continue
+            try:
+                its_record = self._book.certificate(name)
+                facts = self.certificate(config, certificate_spec, its_record, now)
+            except StateError:
+                continue  # told by its own tick; the others go on
+            match its_record:
+                case Ordering():
+                    coming = True
+                case Staged() if facts.link == its_record.version:
+                    owed.append(self._batch_set(name, its_record, None, now))
+                case Staged():
+                    judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
+                    if isinstance(judged, gate.Closed):
+                        gates.append(judged.until)
+                    elif self._others_settled(certificate_spec, spec.id):
+                        ready.append(self._batch_set(name, its_record, facts.link, now))
+                        since.append(max(its_record.activate.until, its_record.issued_at))
+                case Installed() if self._owes(its_record, record, spec.id):
+                    owed.append(self._batch_set(name, its_record.staged, its_record.previous, now))
+        batch = record.batch if isinstance(record, Deploying) else (*ready, *owed)
+        deployments = self._deployments(config, spec.id, batch)
+        return ServerFacts(
+            activity=activity,
+            ready=tuple(ready),
+            ready_since=min(since, default=None),
+            owed=tuple(owed),
+            coming=coming,
+            next_gate=min(gates, default=None),
+            seen=seen,
+            verifiable=any(deployment.verify for deployment in deployments.values()),
+            verify_seconds=max(
+                (d.verify.timeout.total_seconds() for d in deployments.values() if d.verify), default=30.0
+            ),
+            clock_sure=self._clock.sure,
+            after=tuple(name for name, deployment in deployments.items() if deployment.after),
+        )
+
+    def _with_permit(
+        self, spec: CertificateSpec, record: Idle, facts: CertificateFacts, now: datetime
+    ) -> CertificateFacts:
+        budget = self._budgets[spec.ca]
+        allowed = _permitted(facts, True)
+        wants = certificate.need(spec, record.ledger, facts, now) is not None
+        if not wants or certificate.order_blocker(spec, record.ledger, allowed, now) is not None:
+            budget.release(spec.name)
+            return facts
+        urgency = facts.live.leaf.not_after if facts.live is not None else now
+        return _permitted(facts, budget.reserve(spec.name, urgency, now))
+
+    def _server_view(self, spec: CertificateSpec, deployment: Deployment, record: CertificateRecord) -> ServerView:
+        server = self._book.server(deployment.server)
+        settled = server if isinstance(server, Settled) else server.settled
+        version = record.version if isinstance(record, Staged) else None
+        rejection = next((r.timer for r in settled.rejections if r.name == spec.name and r.version == version), None)
+        return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection)
+
+    def _others_settled(self, spec: CertificateSpec, server: str) -> bool:
+        """I2: a link that several servers load moves only while none of the others is loading."""
+        others = (d.server for d in spec.deploy if d.server != server)
+        return all(isinstance(self._book.server(other), Settled) for other in others)
+
+    def _owes(self, record: Installed, server: ServerRecord, server_id: str) -> bool:
+        settled = server if isinstance(server, Settled) else server.settled
+        return any(o.server == server_id and settled.confirmed < o.generation for o in record.owed)
+
+    def _batch_set(self, name: str, staged: Staged, previous: int | None, now: datetime) -> BatchSet:
+        """`previous`: the version to go back to, if it is worth it; its fingerprint is told in any case."""
+        fingerprint = None
+        back: int | None = None
+        if previous is not None and previous != staged.version:
+            life = self._lives.known(name)
+            leaf = self._lives.leaf(name, previous)
+            fingerprint = life.fingerprint if life.link == previous else leaf.fingerprint if leaf else None
+            revoked = self._book.certificate(name).ledger.revoked
+            if self._lives.worth_returning(name, previous, revoked=revoked, now=now):
+                back = previous
+        return BatchSet(name, staged.version, back, staged.leaf.fingerprint, fingerprint)
+
+    def _deployments(self, config: Config, server: str, batch: tuple[BatchSet, ...]) -> dict[str, Deployment]:
+        found = {}
+        for part in batch:
+            spec = config.certificates.get(part.name)
+            for deployment in spec.deploy if spec else ():
+                if deployment.server == server:
+                    found[part.name] = deployment
+        return found
+
+
+def _permitted(facts: CertificateFacts, permit: bool) -> CertificateFacts:
+    return replace(facts, ca=replace(facts.ca, permit=permit))

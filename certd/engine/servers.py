@@ -1,0 +1,206 @@
+"""The loop around a server's life: the one place where live links move (DESIGN 4b)."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from certd.effects.served import Target, sni
+from certd.engine import telling
+from certd.engine.shared import STEPS_MOST, Shared
+from certd.errors import BrokenRecord, CommandFailed, PkiError, StateError
+from certd.logs import log_event
+from certd.model import actions as do
+from certd.model import events as ev
+from certd.model.facts import ServerFacts
+from certd.model.records import Activity, BatchSet, Deploying, Seen
+from certd.model.specs import Deployment, ServerSpec
+from certd.model.view import Subject, SubjectKind
+from certd.plan import server as plan
+from certd.plan.server_events import advance
+
+_log = logging.getLogger(__name__)
+
+TROUBLE = timedelta(minutes=1)
+FAR = timedelta(days=1)
+
+
+class Servers:
+    """Ticks servers."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._of = shared
+        self._activities: dict[str, Activity] = {}
+
+    def tick(self, server: str) -> datetime:
+        """Do all that is due for a server; when it is due next."""
+        subject = Subject(SubjectKind.SERVER, server)
+        seen: tuple[Seen, ...] | None = None
+        try:
+            for _ in range(STEPS_MOST):
+                spec = self._of.config.servers.get(server)
+                if spec is None:
+                    return self._of.clock.now() + FAR
+                due, action, facts = self._decide(subject, spec, seen)
+                if due is not None:
+                    return due
+                if isinstance(action, do.Look):
+                    seen = self._of.world.look(self._targets(spec, action.batch))
+                    continue
+                seen = None
+                event = self._perform(spec, action)
+                if event is not None:
+                    self._apply(subject, spec, event, facts)
+        except StateError as error:
+            self._of.trouble(subject, error)
+            return self._of.clock.now() + TROUBLE
+        return self._of.clock.now()
+
+    def activity_known(self, server: str) -> Activity:
+        """As last seen, for the status."""
+        return self._activities.get(server, Activity.UNKNOWN)
+
+    def owe(self, server: str) -> None:
+        """Links that this server loads have moved in another server's section."""
+        subject = Subject(SubjectKind.SERVER, server)
+        spec = self._of.config.servers[server]
+        self._apply(subject, spec, ev.ReloadOwed(), ServerFacts())
+        self._of.wake(subject, None)
+
+    def _decide(
+        self, subject: Subject, spec: ServerSpec, seen: tuple[Seen, ...] | None
+    ) -> tuple[datetime | None, do.ServerAction, ServerFacts]:
+        activity = self._activity(spec)
+        with self._of.section, self._of.book.lock(subject):
+            self._of.book.flush(subject)
+            record = self._of.book.server(spec.id)
+            now = self._of.clock.now()
+            names = self._of.deployable(spec.id)
+            facts = self._of.gather.server(self._of.config, spec, names, record, activity, seen, now)
+            action = plan.decide(spec, record, facts, now)
+            if isinstance(action, do.Wait):
+                return action.due, action, facts
+            begun = plan.begin(record, action, now)
+            if begun is not record:
+                self._of.book.put_server(spec.id, begun)
+            telling.server_begun(spec, action)
+            return None, action, facts
+
+    def _activity(self, spec: ServerSpec) -> Activity:
+        busy = self._of.deployable(spec.id) or isinstance(self._of.book.server(spec.id), Deploying)
+        if busy or spec.id not in self._activities:
+            self._activities[spec.id] = self._of.world.activity(spec)
+        return self._activities[spec.id]
+
+    def _perform(self, spec: ServerSpec, action: do.ServerAction) -> ev.ServerEvent | None:
+        try:
+            match action:
+                case do.Deploy():
+                    return None  # the intent is all; the next round swaps
+                case do.SwapLinks(batch):
+                    return self._swap(spec, batch)
+                case do.RestoreLinks(batch):
+                    return self._restore(spec, batch)
+                case do.ReloadServer():
+                    self._of.world.reload(spec)
+                    return ev.ReloadReturned()
+                case do.StartServer():
+                    self._of.world.start(spec)
+                    return ev.ServerStarted()
+                case do.RunAfter(names):
+                    return self._run_after(spec, names)
+                case do.Confirm(not_served):
+                    return ev.SectionConfirmed(not_served)
+                case do.LeaveOwed(code, text):
+                    return ev.SectionLeft(code, text)
+                case do.TakeBack(blame, text):
+                    return ev.TakenBack(blame, text)
+                case do.SettleBlame():
+                    return ev.BlameSettled()
+                case do.Reanchor():
+                    return ev.Reanchored()
+                case _:
+                    raise AssertionError(f"{type(action).__name__} has no effect")
+        except CommandFailed as error:
+            tail = f": {error.output}" if error.output else ""
+            return ev.CommandRefused(f"{error}{tail}")
+
+    def _apply(self, subject: Subject, spec: ServerSpec, event: ev.ServerEvent, facts: ServerFacts) -> None:
+        with self._of.book.lock(subject):
+            record = self._of.book.server(spec.id)
+            after = advance(spec, record, event, facts, self._of.clock.now(), self._of.draw())
+            self._of.book.put_server(spec.id, after)
+        telling.server(spec, event, after)
+        batch = record.batch if isinstance(record, Deploying) else ()
+        for part in batch:
+            self._of.wake_certificate(part.name)
+
+    def _swap(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> ev.LinksSwapped:
+        self._owe_others(spec, batch)
+        swapped, refused = [], []
+        for part in batch:
+            try:
+                self._switch(part.name, part.version)
+                swapped.append(part)
+            except (PkiError, BrokenRecord) as error:
+                log_event(_log, logging.ERROR, f"A set does not go live: {error}", certificate=part.name)
+                refused.append((part.name, part.version, str(error)))
+        return ev.LinksSwapped(tuple(swapped), tuple(refused))
+
+    def _restore(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> ev.LinksRestored:
+        self._owe_others(spec, batch)
+        restored = []
+        for part in batch:
+            assert part.previous is not None
+            try:
+                self._switch(part.name, part.previous)
+                restored.append(part)
+            except (PkiError, BrokenRecord) as error:
+                log_event(_log, logging.ERROR, f"A set cannot be gone back to: {error}", certificate=part.name)
+        return ev.LinksRestored(tuple(restored))
+
+    def _switch(self, name: str, version: int) -> None:
+        if self._of.lives.of(name).link == version:
+            return
+        try:
+            self._of.world.switch(name, version, self._of.clock.now())
+        finally:
+            self._of.lives.forget(name)
+
+    def _owe_others(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> None:
+        """Other servers that load these links are told first, so that a crash cannot forget them (I3)."""
+        others = set()
+        for part in batch:
+            certificate = self._of.config.certificates.get(part.name)
+            others |= {d.server for d in certificate.deploy} if certificate else set()
+        for other in sorted(others - {spec.id}):
+            self.owe(other)
+
+    def _run_after(self, spec: ServerSpec, names: tuple[str, ...]) -> ev.AfterRun:
+        failed, texts = [], []
+        for name in names:
+            certificate = self._of.config.certificates.get(name)
+            deployment = self._deployment(spec, name)
+            link = self._of.lives.of(name).link
+            if certificate is None or deployment is None or link is None:
+                continue
+            try:
+                self._of.world.after(certificate, deployment.after, link)
+            except CommandFailed as error:
+                failed.append(name)
+                texts.append(f"{name}: {error}")
+        return ev.AfterRun(tuple(failed), "; ".join(texts[:5]))
+
+    def _targets(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> list[Target]:
+        targets: list[Target] = []
+        for part in batch:
+            deployment = self._deployment(spec, part.name)
+            certificate = self._of.config.certificates.get(part.name)
+            if certificate is not None and deployment is not None and deployment.verify is not None:
+                targets.append((part, deployment.verify, sni(certificate)))
+        return targets
+
+    def _deployment(self, spec: ServerSpec, name: str) -> Deployment | None:
+        certificate = self._of.config.certificates.get(name)
+        found = (d for d in certificate.deploy if d.server == spec.id) if certificate else iter(())
+        return next(found, None)
