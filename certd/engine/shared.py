@@ -128,7 +128,7 @@ class Shared:
         try:
             for key_id in parked & self.store.pending_keys(spec.name):
                 self.store.park_key(spec.name, key_id)
-            self.store.sweep_pending(spec.name, set())
+            self.store.sweep_keys(spec.name, parked)
             if confirmed:
                 protected = {record.ledger.hold.rejected} if record.ledger.hold else set()
                 self.store.prune(spec.name, keep=self.config.keep_versions, protected=protected)

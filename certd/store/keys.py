@@ -72,10 +72,11 @@ class Keys(Disk):
         """The ids of the keys in parked/."""
         return _ids(self.layout.parked(name))
 
-    def sweep_pending(self, name: str, keep: set[str]) -> set[str]:
+    def sweep_keys(self, name: str, keep: set[str]) -> set[str]:
         """Remove the pending and parked keys that no record names, and what crashed writers left; the ids removed.
 
-        `keep` are the ids in the certificate's record as it is on the disk. Nothing else may work on `name` meanwhile.
+        `keep` are all ids in the certificate's record as it is on the disk: of its order, and of its parked orders, for
+        which a certificate may still come (I5). Nothing else may work on `name` meanwhile.
         """
         self._may_write()
         orphans = (self.pending_keys(name) | self.parked_keys(name)) - keep

@@ -154,7 +154,7 @@ def test_every_change_survives_every_failure(change: str, monkeypatch: pytest.Mo
                 act(store)
             assert shows(store)
             sound(store, forgetting=change == "forget")
-            store.sweep_pending(NAME, {"k1", "k2"})
+            store.sweep_keys(NAME, {"k1", "k2"})
             if change != "forget":
                 store.prune(NAME, keep=9, protected=set())
         assert not list(root.rglob(".certd-tmp-*"))

@@ -66,13 +66,13 @@ def test_parking_a_key_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
 def test_orphans_are_swept(tmp_path: Path) -> None:
     """Keys that no record names go, with what crashed writers left; the rest stays."""
     with opened(tmp_path) as store:
-        assert store.sweep_pending(NAME, set()) == set()
+        assert store.sweep_keys(NAME, set()) == set()
         for key_id in ("k1", "k2", "k3"):
             store.write_pending_key(NAME, key_id, PEM)
         store.park_key(NAME, "k2")
         pending = tmp_path / "certs" / NAME / "pending"
         (pending / ".certd-tmp-1-1").write_bytes(PEM)
         (pending / "Note.pem").write_bytes(b"the operator's")
-        assert store.sweep_pending(NAME, {"k1"}) == {"k2", "k3"}
+        assert store.sweep_keys(NAME, {"k1"}) == {"k2", "k3"}
         assert sorted(path.name for path in pending.iterdir()) == ["Note.pem", "k1.pem"]
         assert store.parked_keys(NAME) == set()
