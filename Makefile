@@ -17,8 +17,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: venv parts lint types ## The one test command: environment, real parts, lint, types, tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: venv parts ## The one test command: environment, real parts, lint, types, tests
+	@# All of them report, whichever fails; pytest has the last word.
+	@failed=0; \
+	$(MAKE) --no-print-directory --keep-going lint types || failed=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) || failed=$$?; \
+	exit $$failed
 
 .PHONY: lint
 lint: venv ## Style, bans and formatting (ruff)

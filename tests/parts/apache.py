@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -72,12 +73,16 @@ class Apache(LabApache):
 
     def kill(self) -> None:
         """End the parent and its children at once, as a crash that leaves the pid file."""
-        for pid in self._pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        eventually(lambda: not self._pids(), "apache: to be gone")
+
+        def gone() -> bool:
+            # Again and again: the parent may have forked a child while its processes were being listed.
+            pids = self._pids()
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not pids
+
+        eventually(gone, "apache: to be gone")
 
     def close(self) -> None:
         """End it, however it fares, and remove what lies outside its directory."""
