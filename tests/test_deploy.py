@@ -230,17 +230,9 @@ def test_a_command_that_overstays_is_killed_with_its_children(tmp_path: Path) ->
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    script = (
-        "import os, signal, time",
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
-        f"held = os.open({str(fifo)!r}, os.O_WRONLY)",
-        "os.write(held, b'x')",
-        "os.fork()",
-        "print('waiting for the server', flush=True)",
-        "time.sleep(1000)",
-    )
+    script = f"trap '' TERM; exec 9> {fifo}; printf x >&9; sleep 1000 & echo waiting for the server; wait"
     with pytest.raises(CommandFailed, match=r"was killed, for it did not end within 1 s: waiting") as caught:
-        run(*script, timeout=timedelta(seconds=1))
+        deploy.reload(CommandReload(("/bin/sh", "-c", script)), timeout=timedelta(seconds=1))
     assert caught.value.output.startswith("waiting for the server")
     # The end of the pipe comes when the last process that held it is gone.
     os.set_blocking(reader, True)
