@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parts import Webroot
 
 from certd.challenges.fetch import MAX_REDIRECTS
 from certd.challenges.http01 import Http01, WebrootOptions
 from certd.errors import CertdError, ChallengeError, ConnectFailed, TlsFailed
+from certd.http import Exchanger
 from certd.model.orders import Task
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
@@ -327,3 +329,19 @@ def test_self_check_does_not_judge_https() -> None:
         return Page(301, b"", {"location": url.replace("http:", "https:")})
 
     assert check(handler)[0] is None
+
+
+def test_self_check_over_real_http(webroot: Webroot) -> None:
+    """Through `certd.http`, routed to a server on loopback."""
+    solver = Http01(WebrootOptions(str(webroot.path)))
+    send = Exchanger(require_https=False).send
+
+    def route(host: str, port: int) -> tuple[str, int]:
+        return "127.0.0.1", webroot.port
+
+    warning = solver.self_check(task(), ANSWER, send, route=route)
+    assert warning is not None
+    assert "answers 404" in warning
+    solver.present(task(), ANSWER, solver.place(task(), ANSWER))
+    assert solver.self_check(task(), ANSWER, send, route=route) is None
+    assert webroot.asked[-1].startswith("www.example.jp")
