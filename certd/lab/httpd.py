@@ -21,6 +21,7 @@ MODULE_DIRECTORIES = (
     "/usr/lib64/apache2",
     "/usr/local/apache2/modules",
 )
+PROCESSING_MODELS = {"event", "worker", "prefork"}
 TIMEOUT = 60.0
 """Seconds for one run of the binary."""
 
@@ -57,11 +58,12 @@ def load_lines(binary: Path, wanted: Sequence[str]) -> list[str]:
     Raises `Refused` for a module that this machine does not have.
     """
     compiled = set(re.findall(r"\b(?:mod_)?(\w+)\.c\b", run([binary, "-l"]).stdout))
-    if "so" not in compiled:
-        compiled_in_all = [name for name in wanted if name not in compiled]
-        if compiled_in_all:
-            raise Refused(f"{binary} loads no modules and was built without {', '.join(compiled_in_all)}")
-    return [_load_line(binary, name) for name in wanted if name not in compiled]
+    if compiled & PROCESSING_MODELS:
+        compiled |= {f"mpm_{name}" for name in PROCESSING_MODELS}  # there can be one only: the one built in serves
+    missing = [name for name in wanted if name not in compiled]
+    if missing and "so" not in compiled:
+        raise Refused(f"{binary} loads no modules and was built without {', '.join(missing)}")
+    return [_load_line(binary, name) for name in missing]
 
 
 def _load_line(binary: Path, name: str) -> str:

@@ -201,6 +201,8 @@ def test_layouts(place, monkeypatch):
     binary.write_text(script.format(so="mod_so.c", root=root))
     binary.chmod(0o755)
     assert httpd.load_lines(binary, ["core", "ssl"]) == [f'LoadModule ssl_module "{root}/modules/mod_ssl.so"']
+    binary.write_text(script.format(so="mod_so.c\n  prefork.c", root=root))
+    assert httpd.load_lines(binary, ["mpm_event"]) == []
     binary.write_text(script.format(so="mod_alias.c", root=root))
     assert httpd.load_lines(binary, ["alias"]) == []
     with pytest.raises(Refused, match="without ssl"):
