@@ -1,4 +1,4 @@
-"""Permits per CA: orders in flight and new orders per interval, the most urgent first (DESIGN 4d).
+"""Permits per CA: orders in flight and new orders per interval, the most urgent first (ARCHITECTURE 4d).
 
 A permit is a reservation: whoever asks and is granted one counts as in flight until it is given back.
 """

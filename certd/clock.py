@@ -1,4 +1,4 @@
-"""The time, and whether it can be believed (DESIGN 4d).
+"""The time, and whether it can be believed (ARCHITECTURE 4d).
 
 Wall time decides about certificates; monotonic time notices that the wall clock was set. A clock that jumped, or that
 is behind what was last seen on disk, is unsure until a CA's Date header agrees with it; and a CA's Date that disagrees

@@ -8,7 +8,7 @@ APScheduler keeps the sorted table and the threads; this module keeps the promis
 - A move that APScheduler could lose costs `FALLBACK` and never more. (A job that is due while its worker has not quite
   returned is skipped by APScheduler. The trigger's answer to "and then?" is therefore not "never", which would remove
   the job, but `FALLBACK` later, and a tick too many does no harm: need is derived, not remembered.)
-- CA work and local work have threads of their own (DESIGN section 3).
+- CA work and local work have threads of their own (ARCHITECTURE 3).
 - Jobs are due by the wall clock, while threads wait by the monotonic one. The table is looked at every `TURN`, and
   if the two clocks came apart, every subject is ticked, so that its waits are judged anew.
 

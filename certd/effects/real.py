@@ -34,7 +34,7 @@ _STEPS: dict[type, Step] = {
     do.DownloadCertificate: Step.DOWNLOAD,
 }
 _LIMITS_ONE = frozenset({"newOrder", "challenge", "finalize"})
-"""A 429 here is about one certificate, elsewhere about the account (DESIGN 4d)."""
+"""A 429 here is about one certificate, elsewhere about the account (ARCHITECTURE 4d)."""
 
 OnAccount = Callable[[str, ev.AccountEvent], None]
 
@@ -171,7 +171,7 @@ class RealWorld:
                 raise AssertionError(f"{type(action).__name__} is no action for an order")
 
     def _tell_account(self, ca: str, name: str, error: Exception, failed: ev.Failed) -> None:
-        """What an error about an order says of the whole account (DESIGN 4c, 4d)."""
+        """What an error about an order says of the whole account (ARCHITECTURE 4c, 4d)."""
         if failed.kind is Kind.ACCOUNT:
             self._on_account(ca, ev.AccountUnknown(failed.code, failed.text))
         elif not isinstance(error, ProblemError):

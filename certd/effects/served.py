@@ -14,7 +14,7 @@ from certd.model.specs import CertificateSpec, VerifySpec
 from certd.text import printable
 
 IN_A_ROW = 3
-"""The new certificate is seen this often before it is believed: old workers may still accept (DESIGN 4b)."""
+"""The new certificate is seen this often before it is believed: old workers may still accept (ARCHITECTURE 4b)."""
 HANDSHAKE = 5.0
 AT_ONCE = 8
 OCSP_DEADLINE = timedelta(seconds=10)
@@ -46,7 +46,7 @@ def served_now(verify: VerifySpec, name: str, now: datetime) -> Served:
 
 
 def ask_status(exchanger: Exchanger, fullchain: bytes, leaf: Leaf, *, by_get: bool, now: datetime) -> OcspCheck:
-    """The responder's word by POST, and by GET as well where clients will ask that way (DESIGN 4d).
+    """The responder's word by POST, and by GET as well where clients will ask that way (ARCHITECTURE 4d).
 
     Never raises: no answer, and an answer that proves nothing, are words as well.
     """

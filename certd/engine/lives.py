@@ -16,7 +16,7 @@ from certd.store import Store
 _log = logging.getLogger(__name__)
 
 WORTH_RETURNING = timedelta(hours=72)
-"""Nobody goes back to a certificate with less time left (DESIGN 4b); a quarter of life where that is shorter."""
+"""Nobody goes back to a certificate with less time left (ARCHITECTURE 4b); a quarter of life where that is shorter."""
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class Lives:
             return None
 
     def worth_returning(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
-        """The leaf, if a roll-back to this version would do any good (DESIGN 4b)."""
+        """The leaf, if a roll-back to this version would do any good (ARCHITECTURE 4b)."""
         leaf = self.leaf(name, version)
         if leaf is None or leaf.serial == revoked or self._store.is_placeholder(name, version):
             return None

@@ -1,4 +1,4 @@
-"""A self-signed set where no usable version exists, so that a server's configuration loads (DESIGN 5)."""
+"""A self-signed set where no usable version exists, so that a server's configuration loads (ARCHITECTURE 5)."""
 
 from __future__ import annotations
 

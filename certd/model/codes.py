@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a failure asks for: the row of the back-off table, and whether a person is needed (DESIGN 4d)."""
+    """What a failure asks for: the row of the back-off table, and whether a person is needed (ARCHITECTURE 4d)."""
 
     VALIDATION = "validation"
     TRANSIENT = "transient"

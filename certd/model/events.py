@@ -171,7 +171,7 @@ class LinksRestored(msgspec.Struct, frozen=True):
 
 
 class ReloadReturned(msgspec.Struct, frozen=True):
-    """The command returned without an error; that proves little (DESIGN 4b)."""
+    """The command returned without an error; that proves little (ARCHITECTURE 4b)."""
 
 
 class ServerStarted(msgspec.Struct, frozen=True):

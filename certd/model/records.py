@@ -22,7 +22,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """A wait: due at `until`. `set_at` lets a clock that was set back be noticed (DESIGN 4d)."""
+    """A wait: due at `until`. `set_at` lets a clock that was set back be noticed (ARCHITECTURE 4d)."""
 
     set_at: Moment
     until: Moment

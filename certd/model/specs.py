@@ -66,7 +66,7 @@ class FirstIssue(StrEnum):
 
 
 class OcspPolicy(msgspec.Struct, frozen=True):
-    """The gate between issuance and activation (DESIGN 4d)."""
+    """The gate between issuance and activation (ARCHITECTURE 4d)."""
 
     propagation_delay: timedelta = timedelta(minutes=10)
     confirm: bool = True

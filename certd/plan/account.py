@@ -1,4 +1,4 @@
-"""The life of an account: one per CA (DESIGN 4c).
+"""The life of an account: one per CA (ARCHITECTURE 4c).
 
     NoKey -> KeyWritten -> Registered <-> Unusable
                   |

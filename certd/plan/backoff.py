@@ -1,4 +1,4 @@
-"""How long to leave alone what failed: one table, clamped before it is multiplied, jittered (DESIGN 4d).
+"""How long to leave alone what failed: one table, clamped before it is multiplied, jittered (ARCHITECTURE 4d).
 
 The k-th failure in a row waits `table(kind)[k]`, plus or minus a quarter, at least FLOOR; and at most
 max(5 min, time to expiry / 8), so that an unlucky certificate is tried more often the nearer its end.

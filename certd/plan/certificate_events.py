@@ -1,4 +1,4 @@
-"""The life of a certificate: what an event makes of the record (DESIGN 4a).
+"""The life of a certificate: what an event makes of the record (ARCHITECTURE 4a).
 
 TRANSITIONS is the whole machine; an event that a phase does not know is an IllegalTransition, a bug of ours.
 """
@@ -41,7 +41,7 @@ CHORE_JITTER = 0.2
 CLEAN_UP_EVERY = timedelta(hours=1)
 PARKED_MOST = timedelta(days=30)
 FRESH_ORDER = timedelta(minutes=10)
-"""A 404 on an order younger than this is a replica that lags (DESIGN 4d)."""
+"""A 404 on an order younger than this is a replica that lags (ARCHITECTURE 4d)."""
 POLLS_MOST = 5
 """Times that "read it again" is believed in a row, before the order is given up."""
 
@@ -147,7 +147,7 @@ def _renew_idle(record: Idle, event: ev.RenewRequested, at: Context) -> Idle:
 
 
 def _rollback(record: Idle | Staged | Installed, event: ev.RollbackRequested, at: Context) -> CertificateRecord:
-    """The operator's word (DESIGN 4d): back to that version, the abandoned one never again, and a hold."""
+    """The operator's word (ARCHITECTURE 4d): back to that version, the abandoned one never again, and a hold."""
     ledger = replace(
         record.ledger,
         hold=Hold(timers.at(at.now, event.until), event.abandoned),
@@ -235,7 +235,7 @@ def _park(record: Ordering, failed: ev.Failed, at: Context) -> Idle:
 
 
 def _order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | Idle:
-    """One exchange for the order failed: whether the order lives on (DESIGN 4d)."""
+    """One exchange for the order failed: whether the order lives on (ARCHITECTURE 4d)."""
     if record.order_url is None:
         return Idle(ledger=_failed_ledger(record.ledger, event, at))
     polls = record.polls_failed + 1
@@ -283,7 +283,7 @@ def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Stag
 
 
 def _confirmed(record: Installed, _: ev.Confirmed, __: Context) -> Idle:
-    """The goal is reached: a certificate is live and confirmed. Only now are the attempts forgotten (DESIGN 2.3)."""
+    """The goal is reached: a certificate is live and confirmed. Only now are the attempts forgotten (ARCHITECTURE 2.3)."""
     ledger = replace(
         record.ledger, attempts=0, retry=None, failure=None, requested=None, revoked=None, probe=None, status_check=None
     )

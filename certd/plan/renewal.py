@@ -1,4 +1,4 @@
-"""When a live certificate is renewed (DESIGN 4d)."""
+"""When a live certificate is renewed (ARCHITECTURE 4d)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a server: what an event makes of the record (DESIGN 4b). TRANSITIONS is the whole machine."""
+"""The life of a server: what an event makes of the record (ARCHITECTURE 4b). TRANSITIONS is the whole machine."""
 
 from __future__ import annotations
 

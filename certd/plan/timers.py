@@ -1,4 +1,4 @@
-"""Waits as records: due times that survive a restart, and a clock that is set back (DESIGN 4d)."""
+"""Waits as records: due times that survive a restart, and a clock that is set back (ARCHITECTURE 4d)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What handshakes before and after a reload prove (DESIGN 4b).
+"""What handshakes before and after a reload prove (ARCHITECTURE 4b).
 
 Only a regression is harm: what was served before is refused or broken now. The old certificate still being served
 is a reload that did nothing. What the server did not show before, for want of a virtual host, is not held against it.
