@@ -42,13 +42,17 @@ class CertdError(Exception):
 
 
 class ConfigError(CertdError):
-    """The configuration cannot be used; `problems` are lines ``FILE:LINE: path.to.key: what and what is allowed``."""
+    """The configuration cannot be used; `problems` are lines ``FILE:LINE: path.to.key: what and what is allowed``.
+
+    `warnings` are lines of the same form about what is allowed, but probably not meant.
+    """
 
     code = "config"
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], warnings: Sequence[str] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 class StateError(CertdError):

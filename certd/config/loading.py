@@ -1,0 +1,137 @@
+"""The files: the one that was asked for, and those it includes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from certd.config import schema
+from certd.config.challenge import SolverTypes
+from certd.config.problems import KeyPath, Place, Report, Source, shown
+from certd.config.reading import locate, parse
+from certd.config.resolve import MAIN, resolve
+from certd.config.shape import prune
+from certd.config.surroundings import Surroundings
+from certd.errors import ConfigError
+from certd.model.specs import Config
+
+LARGEST_FILE = 64 * 1024 * 1024
+MOST_FILES = 10_000
+
+
+def load(path: Path, *, solvers: SolverTypes, surroundings: Surroundings | None = None) -> Config:
+    """The configuration in the file at `path` and in the files it includes.
+
+    `solvers` are the ways to answer challenges, each with the strict msgspec Struct of its options. `surroundings` is
+    this process on this machine today, unless given; with `check_host` False neither secrets nor groups nor programs
+    are looked at, for commands that only need to know where the sockets are.
+    Raises ConfigError with every problem found, in the order of files and lines.
+    """
+    around = surroundings if surroundings is not None else Surroundings.current()
+    report = Report()
+    sources: list[Source] = []
+    data = _read(path, sources, report)
+    config = None
+    if data is not None:
+        included = _included(path, data, sources, report)
+        config = resolve(path, data, included, solvers=solvers, around=around, report=report)
+    errors, warnings = report.lines(sources)
+    if errors or config is None:
+        raise ConfigError(errors, warnings)
+    return msgspec.structs.replace(config, warnings=tuple(warnings))
+
+
+def _read(path: Path, sources: list[Source], report: Report) -> dict[str, Any] | None:
+    """The mapping that the file holds; an empty included file holds nothing. None: not to be read, reported."""
+    place = Place(len(sources))
+    try:
+        text = _bytes(path)
+    except OSError as error:
+        sources.append(Source(path, _no_lines))
+        report.error(place, f"cannot read the file: {error.strerror or error}")
+        return None
+    sources.append(Source(path, partial(locate, text)))
+    data = parse(text, place, report)
+    if isinstance(data, dict):
+        return data
+    if data is None and place != MAIN:
+        return None
+    if data is not None or not report.has_below(place):
+        what = "the file is empty" if data is None else "this is not a mapping"
+        report.error(place, f"{what}; a configuration has the keys cas, defaults, certificates and others")
+    return None
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise OSError(0, "not a regular file")
+    with path.open("rb") as file:
+        text = file.read(LARGEST_FILE + 1)
+    if len(text) > LARGEST_FILE:
+        raise OSError(0, f"larger than {LARGEST_FILE // 1024 // 1024} MiB")
+    return text
+
+
+def _no_lines(_wanted: set[KeyPath]) -> Mapping[KeyPath, int]:
+    return {}
+
+
+def _included(
+    path: Path, data: dict[str, Any], sources: list[Source], report: Report
+) -> list[tuple[Place, dict[str, Any]]]:
+    patterns = data.get("include")
+    if isinstance(patterns, str):
+        named = [(patterns, MAIN.at("include"))]
+    elif isinstance(patterns, list) and all(isinstance(pattern, str) for pattern in patterns):
+        named = [(pattern, MAIN.at("include", index)) for index, pattern in enumerate(patterns)]
+    else:
+        return []  # absent, or of a wrong type, which is reported with all other types
+    files: dict[Path, None] = {}
+    for pattern, place in named:
+        files.update(dict.fromkeys(_matching(path, pattern, place, report)))
+    if len(files) > MOST_FILES:
+        report.error(MAIN.at("include"), f"names {len(files)} files; at most {MOST_FILES}")
+        return []
+    found = []
+    for file in files:
+        place = Place(len(sources))
+        content = _read(file, sources, report)
+        if content is not None:
+            found.append((place, _certificates_only(content, place, report)))
+    return found
+
+
+def _matching(path: Path, pattern: str, place: Place, report: Report) -> list[Path]:
+    """The files that a pattern names, sorted; hidden files (editors leave some) only if the pattern says so."""
+    wanted = Path(pattern)
+    root = Path(wanted.anchor) if wanted.is_absolute() else path.parent
+    relative = wanted.relative_to(root) if wanted.is_absolute() else wanted
+    try:
+        matches = sorted(root.glob(str(relative))) if relative.parts else []
+    except (ValueError, OSError):
+        matches = []  # ** within a name, a directory that may not be read
+    if path in matches:
+        report.error(place, f"{shown(pattern)} names this file itself")
+        return []
+    hidden = wanted.name.startswith(".")
+    files = [match for match in matches if match.is_file() and (hidden or not match.name.startswith("."))]
+    if not files and ("**" in pattern or not any(char in pattern for char in "*?[")):
+        report.error(place, f"there is no file {shown(pattern)}, seen from {path.parent}")
+    return files
+
+
+def _certificates_only(content: dict[str, Any], place: Place, report: Report) -> dict[str, Any]:
+    kept = {}
+    for key, value in content.items():
+        if key == "certificates":
+            kept[key] = value
+        elif key in schema.File.__struct_encode_fields__:
+            report.error(place.at(key), "belongs into the main file; included files hold certificates only")
+        else:
+            report.error(place.at(key), "unknown key; included files hold certificates only")
+    pruned: dict[str, Any] = prune(kept, schema.Included, place, report)
+    return pruned
