@@ -33,7 +33,7 @@ class Judgement(NamedTuple):
 
 
 ORDER_VANISHED: Final = "order-vanished"
-"""404 for an order or its parts; within ten minutes of the order's creation that is a slow replica (ARCHITECTURE 4d)."""
+"""404 for an order or its parts; in the first ten minutes of the order a slow replica (ARCHITECTURE 4d)."""
 
 AUTHORIZATION: Final = frozenset({"authorization", "challenge"})
 """Asked for one of these, a message about an object speaks of the authorization; else of the order."""

@@ -283,7 +283,7 @@ def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Stag
 
 
 def _confirmed(record: Installed, _: ev.Confirmed, __: Context) -> Idle:
-    """The goal is reached: a certificate is live and confirmed. Only now are the attempts forgotten (ARCHITECTURE 2.3)."""
+    """The goal is reached: a certificate is live and confirmed. Only now are attempts forgotten (ARCHITECTURE 2)."""
     ledger = replace(
         record.ledger, attempts=0, retry=None, failure=None, requested=None, revoked=None, probe=None, status_check=None
     )
