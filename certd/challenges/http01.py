@@ -35,10 +35,14 @@ class WebrootOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     webroot: str
     """Absolute path of the directory that the server shows as ``/`` on port 80 for these names."""
+    self_check: bool | str = True
+    """Whether certd fetches its own response before the CA is asked; or, behind a NAT, HOST:PORT to fetch it from."""
 
     def __post_init__(self) -> None:
         if not _is_webroot(self.webroot):
             raise ValueError("webroot must be an absolute path")
+        if isinstance(self.self_check, str) and _host_and_port(self.self_check) is None:
+            raise ValueError("self_check must be true, false, or HOST:PORT")
 
 
 class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +57,7 @@ class Http01:
 
     def __init__(self, options: WebrootOptions) -> None:
         self._webroot = options.webroot
+        self._self_check = options.self_check
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Http01:
@@ -60,7 +65,9 @@ class Http01:
         try:
             return cls(msgspec.convert(dict(options), WebrootOptions))
         except msgspec.ValidationError as error:
-            raise ChallengeError(f"http-01: {error}; the one option is webroot, an absolute path") from error
+            raise ChallengeError(
+                f"http-01: {error}; the options are webroot, an absolute path, and self_check"
+            ) from error
 
     def place(self, task: Task, key_authorization: str) -> str:  # noqa: ARG002 - the protocol has it for dns-01
         """The web root and the token; see `Solver.place`."""
@@ -99,8 +106,17 @@ class Http01:
     def self_check(self, task: Task, key_authorization: str, send: Send, *, route: Route | None = None) -> str | None:
         """Fetch the response over HTTP as RFC 8555 section 8.3 has the CA do; see `Solver.self_check`.
 
-        Only a hint: the CA may see another network than this machine does.
+        Only a hint: the CA may see another network than this machine does. `route` is for tests; the configuration's
+        `self_check` comes first.
         """
+        if not self._self_check:
+            return None
+        if isinstance(self._self_check, str) and (fixed := _host_and_port(self._self_check)) is not None:
+            target = fixed
+
+            def route(_: str, __: int) -> tuple[str, int]:
+                return target
+
         host = f"[{task.identifier}]" if ":" in task.identifier else task.identifier
         url = f"http://{host}/{'/'.join(_COMPONENTS)}/{_checked(task.token)}"
         advice = f"the CA may fail as well; does {host} on port 80 show {self._webroot}?"
@@ -139,6 +155,13 @@ def _parsed(place: str) -> _Place:
 
 def _is_webroot(path: str) -> bool:
     return path.startswith("/") and "\0" not in path
+
+
+def _host_and_port(text: str) -> tuple[str, int] | None:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        return None
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _beside(token: str) -> str:

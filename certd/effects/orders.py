@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -12,19 +11,20 @@ import msgspec
 from certd import pki
 from certd.acme import order as protocol
 from certd.acme.messages import Authorization, Order
-from certd.acme.problems import judge
+from certd.acme.problems import judge, judge_order
 from certd.challenges import SOLVERS, Solver, make_solver
 from certd.challenges.fetch import Send
+from certd.config import solver_for
 from certd.effects.authorities import Authorities
 from certd.errors import CertdError, ChallengeError, PkiError, ProblemError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
-from certd.model.codes import Kind
 from certd.model.orders import OrderFailed, OrderStep, Present, Task
 from certd.model.records import Ordering, Parked, Presented, Step
 from certd.model.specs import CertificateSpec, SolverSpec
 from certd.store import Store
+from certd.text import printable
 
 _log = logging.getLogger(__name__)
 
@@ -94,14 +94,14 @@ class OrderEffects:
     def finalize(self, spec: CertificateSpec, record: Ordering, url: str) -> OrderRead:
         key = self._store.read_pending_key(spec.name, record.key_id)
         if key is None:
-            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}")
+            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}.pem")
         order = self._authorities.client(record.ca).finalize(url, pki.make_csr(key, record.domains))
         return self._interpreted(spec, record, order, [])
 
     def download(self, spec: CertificateSpec, record: Ordering, url: str) -> ev.Issued:
         key = self._store.read_pending_key(spec.name, record.key_id)
         if key is None:
-            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}")
+            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}.pem")
         chain = self._authorities.client(record.ca).download(url)
         certificates = pki.build_set(key, chain, domains=record.domains, key_type=record.key, now=self._now())
         version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
@@ -163,46 +163,29 @@ def failed(error: CertdError | OSError, step: Step) -> ev.Failed:
     """The event of an exchange or presentation that went wrong."""
     verdict = judge(error, step)
     retry_after = error.retry_after if isinstance(error, ProblemError) else None
-    if isinstance(error, ProblemError) and error.status == 404 and error.asked in ("order", "authorization"):
-        return ev.Failed(step, Kind.NEW_ORDER, "order-vanished", verdict.text)
     return ev.Failed(step, verdict.kind, verdict.code, verdict.text, retry_after)
 
 
 def ended(order: OrderFailed) -> ev.OrderEnded:
     """The event of an order that the CA calls invalid."""
-    error = ProblemError(
-        type=order.problem_type or "about:blank",
-        status=order.status,
-        detail=order.text,
-        asked="authorization" if order.validation else "order",
-    )
+    verdict = judge_order(order)
     step = Step.VALIDATION if order.validation else Step.FINALIZE
-    verdict = judge(error, step)
-    kind = verdict.kind
-    if kind in (Kind.POLL, Kind.SUCCESS, Kind.ACCOUNT):
-        # Said of an order that is over, these mean no more than that it is over.
-        kind = Kind.VALIDATION if order.validation else Kind.NEW_ORDER
-    elif order.validation and kind is Kind.TRANSIENT:
-        kind = Kind.VALIDATION
-    return ev.OrderEnded(ev.Failed(step, kind, verdict.code, verdict.text))
-
-
-def solver_spec(spec: CertificateSpec, identifier: str, wildcard: bool) -> SolverSpec | None:
-    """The first pattern that matches: the name itself (`*.x` for a wildcard), or a glob over it."""
-    name = f"*.{identifier}" if wildcard else identifier
-    for pattern, solver in spec.challenges:
-        if pattern == name or fnmatch.fnmatchcase(identifier, pattern):
-            return solver
-    return None
+    return ev.OrderEnded(ev.Failed(step, verdict.kind, verdict.code, verdict.text))
 
 
 def _challenge_type(spec: CertificateSpec, identifier: str, wildcard: bool) -> str | None:
-    found = solver_spec(spec, identifier, wildcard)
+    found = _solver_spec(spec, identifier, wildcard)
     return found.type if found else None
 
 
 def _solver(spec: CertificateSpec, identifier: str, wildcard: bool) -> Solver:
-    found = solver_spec(spec, identifier, wildcard)
+    found = _solver_spec(spec, identifier, wildcard)
     if found is None:
-        raise ChallengeError(f"no challenge is configured for {identifier}")
+        raise ChallengeError(f"no challenge is configured for {printable(identifier)}")
     return make_solver(found)
+
+
+def _solver_spec(spec: CertificateSpec, identifier: str, wildcard: bool) -> SolverSpec | None:
+    """None for a name that is not ours to answer for: the CA chooses what its authorizations name."""
+    domain = f"*.{identifier}" if wildcard else identifier
+    return solver_for(spec.challenges, domain) if domain in spec.domains else None

@@ -103,6 +103,21 @@ class Engine:
         self._loaded_at = self._shared.clock.now()
         self.config_error = None
 
+    # --- what is heard in passing -------------------------------------------------------------------------------
+
+    def hear_account(self, ca: str, event: ev.AccountEvent) -> None:
+        """What a CA said of an account while it was asked about an order."""
+        spec = self._shared.config.cas.get(ca)
+        if spec is not None:
+            self._accounts.apply(spec, event)
+
+    def hear_warning(self, name: str, warning: str | None) -> None:
+        """A warning that stops nothing, for the status; None takes it back."""
+        if warning is None:
+            self._shared.warnings.pop(name, None)
+        else:
+            self._shared.warnings[name] = warning
+
     # --- the operator's words -----------------------------------------------------------------------------------
 
     def renew(self, name: str, *, now: bool = False) -> str:

@@ -82,6 +82,7 @@ class Gatherer:
         owed: list[BatchSet] = []
         since: list[datetime] = []
         gates: list[datetime] = []
+        generations: list[int] = []
         coming = False
         for name in sorted(names):
             certificate_spec = config.certificates.get(name)
@@ -106,6 +107,7 @@ class Gatherer:
                         since.append(max(its_record.activate.until, its_record.issued_at))
                 case Installed() if self._owes(its_record, record, spec.id):
                     owed.append(self._batch_set(name, its_record.staged, its_record.previous, now))
+                    generations += [one.generation for one in its_record.owed if one.server == spec.id]
         batch = record.batch if isinstance(record, Deploying) else (*ready, *owed)
         deployments = self._deployments(config, spec.id, batch)
         return ServerFacts(
@@ -113,6 +115,7 @@ class Gatherer:
             ready=tuple(ready),
             ready_since=min(since, default=None),
             owed=tuple(owed),
+            owed_generation=max(generations, default=0),
             coming=coming,
             next_gate=min(gates, default=None),
             seen=seen,

@@ -122,8 +122,7 @@ class Servers:
                 case _:
                     raise AssertionError(f"{type(action).__name__} has no effect")
         except CommandFailed as error:
-            tail = f": {error.output}" if error.output else ""
-            return ev.CommandRefused(f"{error}{tail}")
+            return ev.CommandRefused(str(error))
 
     def _apply(self, subject: Subject, spec: ServerSpec, event: ev.ServerEvent, facts: ServerFacts) -> None:
         with self._of.book.lock(subject):

@@ -178,6 +178,7 @@ class Deploy(msgspec.Struct, frozen=True):
     was_active: bool
     fresh: tuple[str, ...]
     """Names whose link will move; the others are only owed."""
+    owed_generation: int = 0
 
 
 class SwapLinks(msgspec.Struct, frozen=True):

@@ -65,6 +65,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
     """When the first of them became ready."""
     owed: tuple[BatchSet, ...] = ()
     """Installed sets that this server has not confirmed."""
+    owed_generation: int = 0
+    """The highest generation that an installed set waits for; above `wanted` only if the server's record was lost."""
     coming: bool = False
     """Orders for this server are in flight: their sets may be ready in a moment."""
     next_gate: datetime | None = None

@@ -342,7 +342,7 @@ def _begin_order(
         because=action.because,
         ca=spec.ca,
         directory=facts.ca.directory,
-        key_id=f"{now:%Y%m%dT%H%M%S%f}",
+        key_id=f"{now:%Y%m%d-%H%M%S-%f}",
         domains=spec.domains,
         key=spec.key,
         placed_at=now,

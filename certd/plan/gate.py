@@ -101,9 +101,11 @@ def ask_delay(draw: float) -> timedelta:
 
 def next_question(staged: Staged, check: OcspCheck, *, early: bool, now: datetime, draw: float) -> Timer:
     """When the responder is asked again after this answer."""
+    before_activation = not early and now < staged.activate.until
     if check.word is not OcspWord.GOOD:
-        return timers.after(now, ask_delay(draw))
-    if not early and now < staged.activate.until:
+        delay = ask_delay(draw)
+        return timers.after(now, min(delay, staged.activate.until - now) if before_activation else delay)
+    if before_activation:
         return timers.at(now, staged.activate.until)
     return timers.after(now, ASK_AGAIN)
 

@@ -50,7 +50,7 @@ def begin(record: ServerRecord, action: do.ServerAction, now: datetime) -> Serve
     """The record that must be durable before the action's effect."""
     match record, action:
         case Settled(), do.Deploy():
-            wanted = record.wanted + 1
+            wanted = max(record.wanted, action.owed_generation) + 1
             return Deploying(
                 settled=replace(record, wanted=wanted, attempts=record.attempts + 1),
                 generation=wanted,
@@ -80,19 +80,20 @@ def _decide_settled(spec: ServerSpec, record: Settled, facts: ServerFacts, now: 
         return waits
     fresh = tuple(s.name for s in facts.ready if s in batch)
     if spec.reload is None:
-        return do.Deploy(batch, (), was_active=True, fresh=fresh)
+        return do.Deploy(batch, (), True, fresh, facts.owed_generation)
     if facts.activity is Activity.RELOADING:
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     if facts.activity is Activity.INACTIVE:
         # Stopped on purpose: the files change, the reload stays owed, the server stays stopped.
         if fresh:
-            return do.Deploy(tuple(s for s in batch if s.name in fresh), (), was_active=False, fresh=fresh)
+            moving = tuple(s for s in batch if s.name in fresh)
+            return do.Deploy(moving, (), False, fresh, facts.owed_generation)
         return do.Wait(now + LOOK_AGAIN, Code.SERVER_STOPPED)
     if facts.activity is Activity.FAILED:
-        return do.Deploy(batch, (), was_active=False, fresh=fresh)
+        return do.Deploy(batch, (), False, fresh, facts.owed_generation)
     if facts.seen is None:
         return do.Look(batch)
-    return do.Deploy(batch, facts.seen, was_active=True, fresh=fresh)
+    return do.Deploy(batch, facts.seen, True, fresh, facts.owed_generation)
 
 
 def _choose(record: Settled, facts: ServerFacts, now: datetime) -> tuple[BatchSet, ...]:

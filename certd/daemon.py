@@ -1,0 +1,296 @@
+"""The process: configuration, lock, engine, scheduler, sockets and signals, wired together.
+
+Signals only set flags; the main thread waits for them, feeds the service manager and remembers the time. A broken new
+configuration leaves the old one at work and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Self
+
+from certd import __version__, logs
+from certd.challenges import OPTIONS
+from certd.clock import Clock
+from certd.config import load
+from certd.effects.real import RealWorld
+from certd.engine import Engine, progress
+from certd.errors import CertdError, ConfigError, StateError
+from certd.logs import log_event
+from certd.model import events as ev
+from certd.model.specs import Config
+from certd.model.view import Subject
+from certd.scheduler import Scheduler
+from certd.sockets import ControlSocket, StatusSocket
+from certd.store import Store
+from certd.systemd import ServiceManager
+
+_log = logging.getLogger(__name__)
+
+DONE, FAILED, USAGE = 0, 1, 2
+TURN = timedelta(seconds=5)
+"""How often the main thread looks around: STATUS for the service manager, the time on disk."""
+STOP_WITHIN = timedelta(seconds=8)
+
+
+def run(config_path: Path) -> int:
+    """`certd run`: the daemon, until SIGTERM or SIGINT. Returns the exit code."""
+    with _explained() as outcome:
+        config = load(config_path, solvers=OPTIONS)
+        logs.set_up(config.log_level)
+        with Process(config, purpose="certd run") as process:
+            outcome.code = process.serve()
+    return outcome.code
+
+
+def once(config_path: Path, *, wait: bool) -> int:
+    """`certd once`: everything that is due, to its end; without `wait` to the first gate. Returns the exit code."""
+    with _explained() as outcome:
+        config = load(config_path, solvers=OPTIONS)
+        logs.set_up(config.log_level)
+        with Process(config, purpose="certd once") as process:
+            outcome.code = process.drive(wait=wait)
+    return outcome.code
+
+
+def prepare(config_path: Path) -> int:
+    """`certd prepare`: placeholders where no usable version exists; no network. Returns the exit code."""
+    with _explained() as outcome:
+        config = load(config_path, solvers=OPTIONS)
+        logs.set_up(config.log_level)
+        with Process(config, purpose="certd prepare") as process:
+            process.engine.prepare()
+    return outcome.code
+
+
+class Process:
+    """Everything that one process holds; leaving the context lets go of it."""
+
+    def __init__(self, config: Config, *, purpose: str) -> None:
+        """Raises LockHeld, StateError, ConfigError."""
+        _say_warnings(config)
+        self._clock = Clock()
+        self._store = Store.open(config.state_dir, purpose=purpose, now=self._clock.now())
+        self._world = RealWorld(
+            config,
+            self._store,
+            now=self._clock.now,
+            on_date=self._clock.heard,
+            on_account=self._hear_account,
+            on_warning=self._hear_warning,
+        )
+        try:
+            self.engine = Engine(
+                config,
+                self._store,
+                self._world,
+                clock=self._clock,
+                rng=random.SystemRandom(),
+                wake=self._wake,
+            )
+        except CertdError:
+            self._store.close()
+            raise
+        self._scheduler = Scheduler(
+            self.engine.tick, workers=config.workers, lane_of=self.engine.lane_of, clock=self._clock.now
+        )
+        self._manager = ServiceManager()
+        self._flags = threading.Condition()
+        self._stop = False
+        self._reload = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.close()
+        self._world.close()
+        self._store.close()
+
+    def serve(self) -> int:
+        """Until a signal ends it."""
+        config = self.engine.config
+        self._catch_signals()
+        self.engine.prepare()
+        with (
+            StatusSocket(
+                config.runtime_dir / "status.sock", self.engine.view, clock=self._clock.now, group=config.socket_group
+            ),
+            ControlSocket(config.runtime_dir / "control.sock", self.engine, reload=self.ask_reload),
+        ):
+            self._begin()
+            self._manager.ready(self._status_line())
+            self._manager.watchdog(lambda: self._scheduler.stuck() is None)
+            log_event(_log, logging.INFO, f"certd {__version__} is ready.", certificates=len(config.certificates))
+            while not self._turn():
+                pass
+            self._manager.stopping("stopping")
+            log_event(_log, logging.INFO, "Stopping.")
+        return self._end()
+
+    def drive(self, *, wait: bool) -> int:
+        """Until nothing is under way."""
+        self._catch_signals()
+        self.engine.prepare()
+        self._begin()
+        told: set[str] = set()
+        now = self._clock.now
+        while (under_way := progress.under_way(self.engine.view(), now(), beyond_gates=wait)) and not self._stopped():
+            for line in set(under_way) - told:
+                log_event(_log, logging.INFO, line)
+            told = set(under_way)
+            with self._flags:
+                self._flags.wait(0.2)
+        failures = progress.failures(self.engine.view())
+        for line in failures:
+            log_event(_log, logging.ERROR, line)
+        code = self._end()
+        return FAILED if failures or self._stop else code
+
+    def ask_reload(self) -> str:
+        """Read the configuration again, soon; for the control socket."""
+        with self._flags:
+            self._reload = True
+            self._flags.notify_all()
+        return "the configuration is read again; `certd status` tells of mistakes in it"
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        now = self._clock.now()
+        for subject in self.engine.subjects():
+            self._scheduler.add(subject, now)
+        self._scheduler.start()
+
+    def _end(self) -> int:
+        """Let the ticks that run finish; records are durable at every moment, so cutting them off loses nothing."""
+        if not self._scheduler.stop(STOP_WITHIN):
+            log_event(_log, logging.WARNING, "Some work did not end in time; it is taken up at the next start.")
+            self._manager.close()
+            self._store.close()
+            _leave(DONE)
+        return DONE
+
+    def _turn(self) -> bool:
+        """One look around; True when it is time to stop."""
+        with self._flags:
+            self._flags.wait_for(lambda: self._stop or self._reload, TURN.total_seconds())
+            stop, reload, self._reload = self._stop, self._reload, False
+        if stop:
+            return True
+        if reload:
+            self._read_config()
+        try:
+            self.engine.note_time()
+        except StateError as error:
+            log_event(_log, logging.ERROR, f"The time cannot be remembered: {error}")
+        self._manager.status(self._status_line())
+        return False
+
+    def _read_config(self) -> None:
+        self._manager.reloading("reading the configuration")
+        before = set(self.engine.subjects())
+        try:
+            config = load(self.engine.config.path, solvers=OPTIONS)
+            _say_warnings(config)
+            self._warn_of_restart(config)
+            self.engine.replace_config(config)
+            self._world.replace_config(config)
+            logs.set_up(config.log_level)
+        except ConfigError as error:
+            self.engine.config_error = str(error)
+            for problem in error.problems:
+                log_event(_log, logging.ERROR, problem)
+            log_event(_log, logging.ERROR, "The new configuration is not used; the old one stays at work.")
+        else:
+            after = set(self.engine.subjects())
+            for subject in before - after:
+                self._scheduler.remove(subject)
+            now = self._clock.now()
+            for subject in after:
+                self._scheduler.add(subject, now)
+            log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
+        self._manager.ready(self._status_line())
+
+    def _warn_of_restart(self, config: Config) -> None:
+        for key in ("state_dir", "runtime_dir"):
+            if getattr(config, key) != getattr(self.engine.config, key):
+                raise ConfigError([f"{config.path}: {key}: a change needs a restart: systemctl restart certd"])
+
+    def _status_line(self) -> str:
+        return progress.summary(self.engine.view())
+
+    def _stopped(self) -> bool:
+        with self._flags:
+            return self._stop
+
+    def _catch_signals(self) -> None:
+        def stop(_: int, __: FrameType | None) -> None:
+            self._stop = True
+            _wake_main(self._flags)
+
+        def reload(_: int, __: FrameType | None) -> None:
+            self._reload = True
+            _wake_main(self._flags)
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+
+    def _wake(self, subject: Subject, at: datetime | None) -> None:
+        self._scheduler.wake(subject, at)
+
+    def _hear_account(self, ca: str, event: ev.AccountEvent) -> None:
+        self.engine.hear_account(ca, event)
+
+    def _hear_warning(self, name: str, warning: str | None) -> None:
+        self.engine.hear_warning(name, warning)
+
+
+class _Outcome:
+    """The exit code of a command."""
+
+    def __init__(self) -> None:
+        self.code = DONE
+
+
+@contextmanager
+def _explained() -> Iterator[_Outcome]:
+    """Errors of ours become one sentence on stderr and an exit code; never a traceback."""
+    outcome = _Outcome()
+    try:
+        yield outcome
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        outcome.code = USAGE
+    except CertdError as error:
+        sys.stderr.write(f"certd: {error}\n")
+        outcome.code = FAILED
+
+
+def _say_warnings(config: Config) -> None:
+    for warning in config.warnings:
+        log_event(_log, logging.WARNING, warning)
+
+
+def _wake_main(flags: threading.Condition) -> None:
+    # A signal handler runs in the main thread: the condition's lock is reentrant, so this cannot block.
+    with flags:
+        flags.notify_all()
+
+
+def _leave(code: int) -> NoReturn:
+    """Python would wait at its exit for threads that hang in a CA's or a command's hands."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
