@@ -137,7 +137,7 @@ class Certificates:
 
 
 def check_groups(specs: Mapping[str, CertificateSpec], socket_group: str | None, place: Place, report: Report) -> None:
-    """The status socket is for a group that reads no keys (DESIGN 8)."""
+    """The status socket is for a group that reads no keys (ARCHITECTURE 8)."""
     if socket_group is None:
         return
     for spec in specs.values():

@@ -42,7 +42,7 @@ def default_name(domain: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """The name as it is, if it can be a directory of its own (DESIGN 5)."""
+    """The name as it is, if it can be a directory of its own (ARCHITECTURE 5)."""
     if re.fullmatch(NAME, name) is None:
         raise ValueError(f"{shown(name)} cannot be a name; allowed: {NAME_RULE}")
     return name
