@@ -28,7 +28,7 @@ _NO_TIME = timedelta(0)
 _LONGEST_DELAY = timedelta(days=1)
 _RENEW_BEFORE = (timedelta(hours=1), timedelta(days=365))
 _EARLIEST, _LATEST = Fraction(1, 2), Fraction(1, 20)
-"""Of the lifetime left: certd never renews before half of life, and calls 19/20 of it an emergency (ARCHITECTURE 4d)."""
+"""Of the lifetime left: never before half of life; past 19/20 of it is an emergency (ARCHITECTURE 4d)."""
 
 
 class Defaults:
