@@ -6,6 +6,7 @@ configuration leaves the old one at work and says so.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -31,7 +32,7 @@ from certd.model import events as ev
 from certd.model.specs import Config
 from certd.model.view import Subject
 from certd.scheduler import Scheduler
-from certd.sockets import ControlSocket, StatusSocket
+from certd.sockets import CONTROL_NAME, STATUS_NAME, ControlSocket, StatusSocket
 from certd.store import Store
 from certd.systemd import ServiceManager
 
@@ -108,6 +109,7 @@ class Process:
         self._flags = threading.Condition()
         self._stop = False
         self._reload = False
+        self._reading = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -124,9 +126,9 @@ class Process:
         self.engine.prepare()
         with (
             StatusSocket(
-                config.runtime_dir / "status.sock", self.engine.view, clock=self._clock.now, group=config.socket_group
+                config.runtime_dir / STATUS_NAME, self.engine.view, self._clock.now, group=config.socket_group
             ),
-            ControlSocket(config.runtime_dir / "control.sock", self.engine, reload=self.ask_reload),
+            ControlSocket(config.runtime_dir / CONTROL_NAME, self.engine, reload=self.reload),
         ):
             self._begin()
             self._manager.ready(self._status_line())
@@ -157,12 +159,21 @@ class Process:
         code = self._end()
         return FAILED if failures or self._stop else code
 
-    def ask_reload(self) -> str:
-        """Read the configuration again, soon; for the control socket."""
-        with self._flags:
-            self._reload = True
-            self._flags.notify_all()
-        return "the configuration is read again; `certd status` tells of mistakes in it"
+    def reload(self) -> str:
+        """Read the configuration again, now; a sentence. Raises ConfigError, and then the old one stays at work."""
+        with self._reading:
+            self._manager.reloading("reading the configuration")
+            try:
+                self._take_config(load(self.engine.config.path, solvers=OPTIONS))
+            except ConfigError as error:
+                self.engine.config_error = str(error)
+                for problem in error.problems:
+                    log_event(_log, logging.ERROR, problem)
+                log_event(_log, logging.ERROR, "The new configuration is not used; the old one stays at work.")
+                raise
+            finally:
+                self._manager.ready(self._status_line())
+        return f"the configuration is read: {len(self.engine.config.certificates)} certificates"
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -189,7 +200,8 @@ class Process:
         if stop:
             return True
         if reload:
-            self._read_config()
+            with contextlib.suppress(ConfigError):  # logged, and kept for the status
+                self.reload()
         try:
             self.engine.note_time()
         except StateError as error:
@@ -197,30 +209,21 @@ class Process:
         self._manager.status(self._status_line())
         return False
 
-    def _read_config(self) -> None:
-        self._manager.reloading("reading the configuration")
+    def _take_config(self, config: Config) -> None:
+        self._warn_of_restart(config)
         before = set(self.engine.subjects())
-        try:
-            config = load(self.engine.config.path, solvers=OPTIONS)
-            _say_warnings(config)
-            self._warn_of_restart(config)
-            self.engine.replace_config(config)
-            self._world.replace_config(config)
-            logs.set_up(config.log_level)
-        except ConfigError as error:
-            self.engine.config_error = str(error)
-            for problem in error.problems:
-                log_event(_log, logging.ERROR, problem)
-            log_event(_log, logging.ERROR, "The new configuration is not used; the old one stays at work.")
-        else:
-            after = set(self.engine.subjects())
-            for subject in before - after:
-                self._scheduler.remove(subject)
-            now = self._clock.now()
-            for subject in after:
-                self._scheduler.add(subject, now)
-            log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
-        self._manager.ready(self._status_line())
+        self.engine.replace_config(config)
+        self._world.replace_config(config)
+        logs.set_up(config.log_level)
+        _say_warnings(config)
+        self.engine.prepare()
+        after = set(self.engine.subjects())
+        for subject in before - after:
+            self._scheduler.remove(subject)
+        now = self._clock.now()
+        for subject in after:
+            self._scheduler.add(subject, now)
+        log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
 
     def _warn_of_restart(self, config: Config) -> None:
         for key in ("state_dir", "runtime_dir"):

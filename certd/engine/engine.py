@@ -120,7 +120,7 @@ class Engine:
 
     # --- the operator's words -----------------------------------------------------------------------------------
 
-    def renew(self, name: str, *, now: bool = False) -> str:
+    def renew(self, name: str, now: bool = False) -> str:
         """`certd renew`: what will happen, in a sentence. Raises Refused, StateError."""
         spec = self._shared.config.certificates.get(name)
         if spec is None:
