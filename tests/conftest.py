@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from parts import Apache, Pebble, PebbleOptions, Responder, Webroot, watched_tails
+from parts import Apache, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
 
-PARTS = {"start_apache", "start_pebble", "pebble", "shared_pebble"}
+PARTS = {"make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
@@ -117,3 +117,16 @@ def start_apache(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., Apac
             return apache
 
         yield start_one
+
+
+@pytest.fixture
+def make_site(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., Site]]:
+    """Makes a `Site` (its arguments); `site.start()` starts it. All is ended with the test."""
+    with ExitStack() as parts:
+
+        def make(names: Sequence[str] | Mapping[str, Sequence[str]], **options: object) -> Site:
+            site = Site(part_dir("site"), names, **options)  # type: ignore[arg-type]
+            parts.callback(site.close)
+            return site
+
+        yield make

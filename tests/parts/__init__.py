@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from parts.apache import Apache
 from parts.authority import TestAuthority, pem_of, serial_of
+from parts.daemon import Certd
 from parts.handshake import served_certificate, served_serial
 from parts.pebble import CertificateStatus, Pebble, PebbleOptions
 from parts.ports import LOOPBACK, free_port, free_ports
 from parts.processes import Process, eventually, find, require, watched_tails
 from parts.responder import Asked, Behaviour, Issuer, Responder
+from parts.site import Site
 from parts.webroot import Webroot
 
 __all__ = [
@@ -20,12 +22,14 @@ __all__ = [
     "Apache",
     "Asked",
     "Behaviour",
+    "Certd",
     "CertificateStatus",
     "Issuer",
     "Pebble",
     "PebbleOptions",
     "Process",
     "Responder",
+    "Site",
     "TestAuthority",
     "Webroot",
     "eventually",
