@@ -45,7 +45,7 @@ class Site:
             plain_paths=plain_paths,
         )
         self.responder.start()
-        options = {"eab": {KID: MAC}, "nonce_reject": 50, "ocsp_url": self.responder.url} | dict(pebble or {})
+        options: dict[str, Any] = {"eab": {KID: MAC}, "nonce_reject": 50, "ocsp_url": self.responder.url} | dict(pebble or {})
         self.pebble = Pebble(root / "pebble", PebbleOptions(**options), http_port=self.apache.http_port)
         self.responder.issuer = self.pebble
         self._root = root
