@@ -65,7 +65,10 @@ class Lives:
     def worth_returning(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
         """The leaf, if a roll-back to this version would do any good (ARCHITECTURE 4b)."""
         leaf = self.leaf(name, version)
-        if leaf is None or leaf.serial == revoked or self._store.is_placeholder(name, version):
+        if leaf is None or leaf.serial == revoked:
+            return None
+        live = self.known(name).live
+        if (live is None or live.version != version) and self._store.is_placeholder(name, version):
             return None
         least = min(WORTH_RETURNING, (leaf.not_after - leaf.not_before) / 4)
         return leaf if leaf.not_after - now >= least else None
