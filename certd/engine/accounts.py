@@ -67,7 +67,8 @@ class Accounts:
         if isinstance(after, Registered):
             self._of.world.use_account(spec.name, after.url)
         telling.account(spec, record, event, after)
-        if type(record) is not type(after):
+        released = record.ledger.hold is not None and after.ledger.hold is None
+        if released or type(record) is not type(after):
             for name, certificate in self._of.config.certificates.items():
                 if certificate.ca == spec.name:
                     self._of.wake_certificate(name)

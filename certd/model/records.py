@@ -363,6 +363,8 @@ class CaHold(msgspec.Struct, frozen=True):
 
     timer: Timer
     text: str
+    probe: Timer
+    """When the CA is asked whether the hold is over before its time."""
 
 
 class AccountLedger(msgspec.Struct, frozen=True):

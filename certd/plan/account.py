@@ -45,6 +45,8 @@ LIMITED_WITHIN = timedelta(minutes=10)
 LIMITED_MOST = 3
 """So many certificates with a 429 within LIMITED_WITHIN: it is the account that the CA limits."""
 LIMITED_HOLD = timedelta(minutes=15)
+HELD_PROBE = timedelta(hours=1)
+"""While the CA holds the account off, one cheap question an hour finds out whether it still does."""
 
 
 def decide(spec: CaSpec, record: AccountRecord, facts: AccountFacts, now: datetime) -> do.AccountAction:
@@ -121,6 +123,11 @@ def _decide_registered(record: Registered, facts: AccountFacts, now: datetime) -
         return do.Wait(record.doubt.until, Code.REGISTERED)
     if facts.verify and timers.due(record.doubt, now):
         return do.ProbeAccount()
+    hold = record.ledger.hold
+    if hold is not None and not timers.due(hold.timer, now):
+        if timers.due(hold.probe, now):
+            return do.ProbeAccount()
+        return do.Wait(hold.timer.until, Code.CA_HELD, hold.probe.until)
     if facts.contact != record.contact and timers.due(record.doubt, now):
         return do.UpdateContact(facts.contact)
     wake = record.doubt.until if record.doubt is not None and record.doubt.until > now else None
@@ -137,7 +144,7 @@ def _known(record: Any, event: ev.AccountKnown, spec: CaSpec, now: datetime, _: 
         directory=spec.directory,
         url=event.url,
         verified_at=now,
-        ledger=replace(record.ledger, failure=None, attempts=0),
+        ledger=replace(record.ledger, failure=None, attempts=0, hold=None),
         contact=event.contact if event.contact is not None else before,
     )
 
@@ -147,6 +154,8 @@ def _failed(record: Any, event: ev.Failed, spec: CaSpec, now: datetime, draw: fl
     first = record.ledger.failure.first_at if record.ledger.failure is not None else now
     failure = Failure(event.step, event.kind, event.code, event.text, first, now)
     ledger = replace(record.ledger, failure=failure)
+    if ledger.hold is not None:
+        ledger = replace(ledger, hold=replace(ledger.hold, probe=timers.after(now, HELD_PROBE)))
     attempts = max(1, ledger.attempts)
     delay = clamp_retry_after(event.retry_after) if event.retry_after else backoff(event.kind, attempts, draw)
     retry = timers.after(now, delay)
@@ -177,8 +186,7 @@ def _unknown(record: Any, event: ev.AccountUnknown, spec: CaSpec, now: datetime,
 
 
 def _limited(record: Any, event: ev.CaLimited, _: CaSpec, now: datetime, __: float) -> Any:
-    hold = CaHold(timers.after(now, clamp_retry_after(event.delay)), event.text)
-    return replace(record, ledger=replace(record.ledger, hold=hold))
+    return replace(record, ledger=_held(record.ledger, clamp_retry_after(event.delay), event.text, now))
 
 
 def _certificate_limited(record: Any, event: ev.CertificateLimited, _: CaSpec, now: datetime, __: float) -> Any:
@@ -186,8 +194,12 @@ def _certificate_limited(record: Any, event: ev.CertificateLimited, _: CaSpec, n
     ledger = replace(record.ledger, limited=tuple(recent.items()))
     if len(recent) >= LIMITED_MOST:
         text = f"the CA answered 429 for {len(recent)} certificates within ten minutes"
-        ledger = replace(ledger, hold=CaHold(timers.after(now, LIMITED_HOLD), text), limited=())
+        ledger = replace(_held(ledger, LIMITED_HOLD, text, now), limited=())
     return replace(record, ledger=ledger)
+
+
+def _held(ledger: AccountLedger, delay: timedelta, text: str, now: datetime) -> AccountLedger:
+    return replace(ledger, hold=CaHold(timers.after(now, delay), text, timers.after(now, HELD_PROBE)))
 
 
 def _reanchored(record: Any, _: ev.Reanchored, __: CaSpec, now: datetime, ___: float) -> Any:
