@@ -46,6 +46,7 @@ class Site:
         )
         self.responder.start()
         options: dict[str, Any] = {"eab": {KID: MAC}, "nonce_reject": 50, "ocsp_url": self.responder.url} | dict(pebble or {})
+        (root / "pebble").mkdir()
         self.pebble = Pebble(root / "pebble", PebbleOptions(**options), http_port=self.apache.http_port)
         self.responder.issuer = self.pebble
         self._root = root
