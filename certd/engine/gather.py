@@ -131,7 +131,7 @@ class Gatherer:
         self, spec: CertificateSpec, record: Idle, facts: CertificateFacts, now: datetime
     ) -> CertificateFacts:
         budget = self._budgets[spec.ca]
-        allowed = _permitted(facts, True)
+        allowed = _permitted(facts, None)
         wants = certificate.need(spec, record.ledger, facts, now) is not None
         if not wants or certificate.order_blocker(spec, record.ledger, allowed, now) is not None:
             budget.release(spec.name)
@@ -178,5 +178,5 @@ class Gatherer:
         return found
 
 
-def _permitted(facts: CertificateFacts, permit: bool) -> CertificateFacts:
-    return replace(facts, ca=replace(facts.ca, permit=permit))
+def _permitted(facts: CertificateFacts, ask_again: datetime | None) -> CertificateFacts:
+    return replace(facts, ca=replace(facts.ca, permit=ask_again is None, permit_at=ask_again))

@@ -32,6 +32,8 @@ class CaFacts(msgspec.Struct, frozen=True):
     held_until: datetime | None = None
     permit: bool = False
     """The budget of this CA lets one more order begin now, and this certificate is the most urgent."""
+    permit_at: datetime | None = None
+    """Without a permit: when to ask for one again."""
 
 
 class ServerView(msgspec.Struct, frozen=True):

@@ -111,7 +111,7 @@ def order_blocker(spec: CertificateSpec, ledger: Ledger, facts: CertificateFacts
         return do.Wait(min(recent) + DAY, Code.DAILY_CEILING)
     if blocked := _ca_blocker(facts.ca, now):
         return blocked
-    return None if facts.ca.permit else do.Wait(now + SOON, Code.CA_BUDGET)
+    return None if facts.ca.permit else do.Wait(facts.ca.permit_at or now + SOON, Code.CA_BUDGET)
 
 
 # --- Idle -------------------------------------------------------------------------------------------------------
