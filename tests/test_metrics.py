@@ -43,7 +43,7 @@ def test_trouble() -> None:
     broken = replace(certificate(), name="broken.jp", record=None, broken="x")
     gone = replace(certificate(spec=None), name="gone.jp")
     owed = replace(server(), record=Deploying(Settled(4, 3), 4, (), (), True, (), DeployStage.LOADING, NOW))
-    hold = AccountLedger(CaHold(timer(DAY), "429"))
+    hold = AccountLedger(CaHold(timer(DAY), "429", timer(DAY)))
     held = account(Registered("https://d/", "https://d/1", NOW, hold))
     seen = samples(metrics.render(view([failing, bare, broken, gone], [owed], [held], clock_sure=False), NOW))
     assert seen[("certd_health", ())] == 2

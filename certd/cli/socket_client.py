@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from certd.errors import CertdError, ConnectFailed, DeadlineExceeded, ProtocolError
+from certd.errors import CertdError, ConnectFailed, DeadlineExceeded, ProtocolError, Refused
 from certd.text import printable
 
 STATUS_TIMEOUT = 30.0
@@ -37,7 +37,8 @@ def get(path: Path, *parts: str) -> Reply:
     """GET /parts... from the status socket at `path`.
 
     Raises:
-        ConnectFailed: nobody answers there, or not to us.
+        ConnectFailed: nobody answers there.
+        Refused: we may not ask there.
         DeadlineExceeded: no answer in time.
         ProtocolError: what answers there is not certd.
     """
@@ -74,7 +75,7 @@ def _explained(path: Path, problem: OSError) -> CertdError:
                 "Start it with `systemctl start certd`, or look why it ended with `journalctl -u certd`."
             )
         case PermissionError():
-            return ConnectFailed(f"no permission to use {path}: run this as root or as a member of its group.")
+            return Refused(f"no permission to use {path}: run this as root or as a member of its group.")
         case _:
             return ConnectFailed(f"cannot talk to certd on {path}: {problem.strerror or printable(str(problem))}")
 

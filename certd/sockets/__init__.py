@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from certd.sockets.routes import CONTROL_NAME, STATUS_NAME, ControlSocket, Operator, StatusSocket
+from certd.sockets.names import CONTROL_NAME, STATUS_NAME
+from certd.sockets.routes import ControlSocket, Operator, StatusSocket
 
 __all__ = ["CONTROL_NAME", "STATUS_NAME", "ControlSocket", "Operator", "StatusSocket"]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from certd.model.view import View
 
-STATUS_NAME = "status.sock"
-CONTROL_NAME = "control.sock"
 STATUS_MODE = 0o660
 CONTROL_MODE = 0o600
 KEEP = 1.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from certd.status.health import certificate_problems, health
 from certd.status.outlook import explain_next
 from certd.status.shape import CertificateReport, Health, Problem, Severity, Snapshot, Standing
-from certd.status.snapshot import ca_state, certificate_state, daemon_state, server_state
+from certd.status.snapshot import ca_state, certificate_state, daemon_state, server_state, utc
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,5 +46,5 @@ def report(view: View, name: str, now: datetime) -> CertificateReport | None:
     for certificate in view.certificates:
         if certificate.name == name:
             problems = tuple(certificate_problems(certificate, view.health, now))
-            return CertificateReport(certificate_state(certificate, now), problems)
+            return CertificateReport(certificate_state(certificate, now), problems, utc(now))
     return None

@@ -166,4 +166,5 @@ class CertificateReport(msgspec.Struct, frozen=True):
 
     certificate: CertificateState
     problems: tuple[Problem, ...]
+    now: datetime
     schema: int = SCHEMA

@@ -234,7 +234,10 @@ def test_an_account_that_nobody_uses_is_a_warning() -> None:
 def test_a_long_pause_of_the_ca_is_told() -> None:
     """Minutes of a rate limit are daily life; days are not."""
     for length, expected in ((HOUR, {}), (2 * DAY, {"ca-held": "warning"})):
-        held = replace(account(), record=replace(account().record, ledger=AccountLedger(CaHold(timer(length), "429"))))
+        held = replace(
+            account(),
+            record=replace(account().record, ledger=AccountLedger(CaHold(timer(length), "429", timer(DAY)))),
+        )
         assert codes(view(accounts=[held])) == expected
 
 
