@@ -72,8 +72,7 @@ class Certificates:
         subject = Subject(SubjectKind.CERTIFICATE, spec.name)
         with self._of.book.lock(subject):
             record = self._of.book.certificate(spec.name)
-            fits = (type(record), type(event)) in TRANSITIONS
-            if seen is not None and type(seen) is not type(record) and not fits:
+            if seen is not None and _moved_on(seen, record, event):
                 log_event(
                     _log, logging.DEBUG, "A late answer is dropped.", subject=subject, answer=type(event).__name__
                 )
@@ -152,3 +151,10 @@ class Certificates:
             self._of.release(before.ca, spec.name)
         if isinstance(after, Idle) and not isinstance(before, Idle):
             self._of.sweep(spec, after, confirmed=isinstance(before, Installed))
+
+
+def _moved_on(seen: CertificateRecord, record: CertificateRecord, event: ev.CertificateEvent) -> bool:
+    """The operator's word came between a question and its answer, which no longer fits."""
+    if isinstance(seen, Staged) and isinstance(record, Staged):
+        return seen.version != record.version
+    return type(seen) is not type(record) and (type(record), type(event)) not in TRANSITIONS

@@ -21,6 +21,7 @@ from certd.engine.shared import Shared, Wake
 from certd.engine.world import World
 from certd.errors import ConfigError, Refused, StateError
 from certd.model import events as ev
+from certd.model.codes import Because
 from certd.model.facts import CertificateFacts
 from certd.model.records import DaemonRecord, Idle, Installed, NoKey, Ordering, Registered, Staged
 from certd.model.specs import Config
@@ -128,6 +129,8 @@ class Engine:
         after = self._certificates.apply(spec, None, ev.RenewRequested(now))
         self._shared.wake_certificate(name)
         match after:
+            case Staged(because=Because.ROLLBACK) | Installed(staged=Staged(because=Because.ROLLBACK)):
+                return f"{name}: the roll-back is brought to its end first; then a new certificate is ordered"
             case Staged() if after.opened:
                 return f"{name}: a new certificate is already issued; it goes live now"
             case Staged():
@@ -145,25 +148,14 @@ class Engine:
         if spec is None:
             raise Refused(f"{name} is not in the configuration; `certd status` lists the names")
         shared = self._shared
-        record, life = shared.book.certificate(name), shared.lives.of(name)
-        if isinstance(record, Ordering):
-            raise Refused(f"{name}: a renewal is under way; roll back once it is live (`certd status {name}`)")
-        staged = isinstance(record, Staged)
-        abandoned = record.version if isinstance(record, Staged) else life.link
-        target = life.link if staged else shared.fallback(name, life.link or 0, record.ledger.revoked)
-        if abandoned is None or target is None:
-            raise Refused(f"{name}: there is no earlier version that is neither expired nor revoked nor rejected")
-        leaf = shared.lives.leaf(name, target)
-        if leaf is None or (life.live is None and staged):
-            raise Refused(f"{name}: version {target} is not a usable certificate")
-        now = shared.clock.now()
-        margin = leaf.not_after - (leaf.not_after - leaf.not_before) / 8
-        until = max(now, min(now + HOLD, margin))
-        self._certificates.apply(spec, None, ev.RollbackRequested(target, leaf, abandoned, until))
+        # Links neither move nor are decided upon meanwhile, and the record is the one that was looked at.
+        with shared.section, shared.book.lock(Subject(SubjectKind.CERTIFICATE, name)):
+            word = self._rollback(name)
+            self._certificates.apply(spec, None, word)
         shared.wake_certificate(name)
         return (
-            f"{name}: going back to version {target} (serial {leaf.serial}); version {abandoned} is not used again, "
-            f"and nothing is renewed until {_utc(until)} or `certd renew {name}`"
+            f"{name}: going back to version {word.version} (serial {word.leaf.serial}); version {word.abandoned} is "
+            f"not used again, and nothing is renewed until {_utc(word.until)} or `certd renew {name}`"
         )
 
     def forget(self, name: str) -> str:
@@ -240,7 +232,28 @@ class Engine:
         except StateError as error:
             return AccountView(shared.config.cas[name], None, str(error))
 
-    # --- start --------------------------------------------------------------------------------------------------
+    # --- the rest -----------------------------------------------------------------------------------------------
+
+    def _rollback(self, name: str) -> ev.RollbackRequested:
+        """What a roll-back comes to now. Raises Refused."""
+        shared = self._shared
+        record, life = shared.book.certificate(name), shared.lives.of(name)
+        if isinstance(record, Ordering):
+            raise Refused(f"{name}: a renewal is under way; roll back once it is live (`certd status {name}`)")
+        if isinstance(record, Staged) and record.because is Because.ROLLBACK:
+            raise Refused(f"{name}: a roll-back to version {record.version} is under way already")
+        # A staged set whose link has moved already is live, whether or not its record says so yet.
+        staged = record if isinstance(record, Staged) and record.version != life.link else None
+        abandoned = staged.version if staged else life.link
+        target = life.link if staged else shared.fallback(name, life.link or 0, record.ledger.revoked)
+        if abandoned is None or target is None:
+            raise Refused(f"{name}: there is no earlier version that is neither expired nor revoked nor rejected")
+        leaf = shared.lives.leaf(name, target)
+        if leaf is None or (life.live is None and staged):
+            raise Refused(f"{name}: version {target} is not a usable certificate")
+        now = shared.clock.now()
+        margin = leaf.not_after - (leaf.not_after - leaf.not_before) / 8
+        return ev.RollbackRequested(target, leaf, abandoned, max(now, min(now + HOLD, margin)))
 
     def _check_directories(self, config: Config) -> None:
         problems = []

@@ -41,16 +41,20 @@ class Servers:
                 spec = self._of.config.servers.get(server)
                 if spec is None:
                     return self._of.clock.now() + FAR
-                due, action, facts = self._decide(subject, spec, seen)
+                activity = self._activity(spec)
+                with self._of.section:
+                    due, action, facts = self._decide(subject, spec, activity, seen)
+                    if isinstance(action, do.SwapLinks | do.RestoreLinks):
+                        # In the section from the decision on: no roll-back comes between it and the links.
+                        self._carry_out(subject, spec, action, facts)
+                        continue
                 if due is not None:
                     return due
                 if isinstance(action, do.Look):
                     seen = self._of.world.look(self._targets(spec, action.batch))
                     continue
                 seen = None
-                event = self._perform(spec, action)
-                if event is not None:
-                    self._apply(subject, spec, event, facts)
+                self._carry_out(subject, spec, action, facts)
         except StateError as error:
             self._of.trouble(subject, error)
             return self._of.clock.now() + TROUBLE
@@ -68,10 +72,10 @@ class Servers:
         self._of.wake(subject, None)
 
     def _decide(
-        self, subject: Subject, spec: ServerSpec, seen: tuple[Seen, ...] | None
+        self, subject: Subject, spec: ServerSpec, activity: Activity, seen: tuple[Seen, ...] | None
     ) -> tuple[datetime | None, do.ServerAction, ServerFacts]:
-        activity = self._activity(spec)
-        with self._of.section, self._of.book.lock(subject):
+        """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
+        with self._of.book.lock(subject):
             self._of.book.flush(subject)
             record = self._of.book.server(spec.id)
             now = self._of.clock.now()
@@ -91,6 +95,11 @@ class Servers:
         if busy or spec.id not in self._activities:
             self._activities[spec.id] = self._of.world.activity(spec)
         return self._activities[spec.id]
+
+    def _carry_out(self, subject: Subject, spec: ServerSpec, action: do.ServerAction, facts: ServerFacts) -> None:
+        event = self._perform(spec, action)
+        if event is not None:
+            self._apply(subject, spec, event, facts)
 
     def _perform(self, spec: ServerSpec, action: do.ServerAction) -> ev.ServerEvent | None:
         try:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from certd.model import actions as do
 from certd.model.codes import Code
 from certd.model.facts import ServerFacts
-from certd.model.records import Activity, BatchSet, Blame, Deploying, DeployStage, ServerRecord, Settled
+from certd.model.records import Activity, BatchSet, Blame, Deploying, DeployStage, ServerRecord, Settled, Step
 from certd.model.specs import CommandReload, ServerSpec
 from certd.plan import timers, verdict
 
@@ -120,8 +120,9 @@ def _not_yet(spec: ServerSpec, record: Settled, facts: ServerFacts, now: datetim
     """Reasons to leave a server alone a little longer, although there is work for it."""
     if not facts.clock_sure and facts.ready:
         return do.Wait(now + LOOK_AGAIN, Code.CLOCK_UNSURE)
-    if not timers.due(record.retry, now):
-        assert record.retry is not None
+    # An `after` command that failed is tried again later; a deployment does not wait for it (I6).
+    only_after = record.failure is not None and record.failure.step is Step.AFTER
+    if record.retry is not None and not only_after and not timers.due(record.retry, now):
         return do.Wait(record.retry.until, Code.RELOAD_BACK_OFF)
     if not timers.due(record.last_reload, now):
         assert record.last_reload is not None
@@ -184,7 +185,11 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
             return do.Wait(now + SOON, Code.SERVER_LOADING)
 
 
-def _restoring(_: ServerSpec, record: Deploying, __: ServerFacts, ___: datetime) -> do.ServerAction:
+def _restoring(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
+    if record.blame is Blame.RELOAD_REFUSED and _stopped(spec, record, facts.activity):
+        return do.LeaveOwed("server-stopped", "the server was stopped before it reloaded")
+    if not timers.due(record.wait, now) or facts.activity is Activity.RELOADING:
+        return do.Wait(now + SOON, Code.SERVER_LOADING)
     return do.RestoreLinks(tuple(s for s in record.batch if s.previous is not None))
 
 
@@ -217,8 +222,9 @@ def _loading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: d
     return do.SettleBlame()
 
 
-def _reapplying(_: ServerSpec, record: Deploying, __: ServerFacts, ___: datetime) -> do.ServerAction:
-    return do.SwapLinks(record.batch)
+def _reapplying(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
+    # As at the first time: neither while somebody's reload runs, nor a set that has been revoked or rolled back since.
+    return _swapping(spec, record, facts, now)
 
 
 def _stopped(spec: ServerSpec, record: Deploying, activity: Activity) -> bool:

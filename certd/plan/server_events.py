@@ -30,6 +30,8 @@ from certd.plan.backoff import FLOOR, backoff
 REJECTED_FOR = timedelta(hours=24)
 RELOAD_MOST = timedelta(hours=1)
 """A reload is cheap and local: it is never left alone for longer."""
+REFUSED_SETTLES = timedelta(seconds=2)
+"""A reload command that was cut short may have had its effect: a restart that begins is seen by then."""
 
 _BLAME_CODES = {
     Blame.RELOAD_REFUSED: "reload-refused",
@@ -130,7 +132,8 @@ def _loading(record: Deploying, _: ev.ReloadReturned | ev.ServerStarted, at: Con
 def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -> ServerRecord:
     match record.stage:
         case DeployStage.RELOADING if record.fresh:
-            return _taken_back(record, ev.TakenBack(Blame.RELOAD_REFUSED, event.text), at)
+            back = _taken_back(record, ev.TakenBack(Blame.RELOAD_REFUSED, event.text), at)
+            return replace(back, wait=timers.after(at.now, REFUSED_SETTLES))
         case DeployStage.RELOADING:
             return _left(record, "server-config-broken", event.text, at)
         case DeployStage.STARTING if record.was_active:
