@@ -15,6 +15,8 @@ from certd.model.specs import CaLimits
 
 PATIENCE = timedelta(minutes=10)
 """Who waits for an order to end is woken when one does; this is for the case that the wake is lost."""
+LAPSE = timedelta(minutes=5)
+"""A place in the queue is lost so long after its turn: one who no longer asks holds up nobody."""
 
 
 class Budget:
@@ -26,32 +28,39 @@ class Budget:
         self._in_flight: set[str] = set()
         self._placed: deque[datetime] = deque()
         self._queue: list[tuple[datetime, str]] = []
-        """Who waits, the most urgent first; `_urgency` finds the place of a name."""
-        self._urgency: dict[str, datetime] = {}
+        """Who waits, the most urgent first; `_places` finds the place of a name."""
+        self._places: dict[str, tuple[datetime, datetime]] = {}
+        """Urgency, and when the name was told to ask again."""
 
     def restore(self, name: str | None, placed: tuple[datetime, ...]) -> None:
         """Count what the records tell at start: a certificate with an order in flight, and orders placed lately."""
         with self._lock:
             if name is not None:
                 self._in_flight.add(name)
-            self._placed = deque(sorted((*self._placed, *placed)))
+            if placed:
+                self._placed = deque(sorted((*self._placed, *placed)))
 
     def reserve(self, name: str, urgency: datetime, now: datetime) -> datetime | None:
-        """Ask for a permit. `urgency`: the sooner, the more urgent. None: granted; else when to ask again."""
+        """Ask for a permit. `urgency`: the sooner, the more urgent. None: granted; else when to ask again.
+
+        Who asks again keeps the urgency of the first time, if that was sooner: "now" loses no place by waiting.
+        """
         with self._lock:
-            while self._placed and self._placed[0] <= now - self.limits.new_orders_per:
-                self._placed.popleft()
+            self._forget_old(now)
             if name in self._in_flight:
                 return None
-            self._leave_queue(name)
+            urgency = min(urgency, self._leave_queue(name) or urgency)
+            free = self._free()
+            self._drop_lapsed(free, now)
             rank = bisect_left(self._queue, (urgency, name))
-            if rank < self._free():
+            if rank < free:
                 self._in_flight.add(name)
                 self._placed.append(now)
                 return None
+            turn = self._turn(rank, now)
             insort(self._queue, (urgency, name))
-            self._urgency[name] = urgency
-            return self._turn(rank, now)
+            self._places[name] = (urgency, turn)
+            return turn
 
     def release(self, name: str, *, unused_since: datetime | None = None) -> list[str]:
         """Give a permit, or a place in the queue, back; the names that are worth waking.
@@ -66,6 +75,12 @@ class Budget:
             if unused_since is not None and unused_since in self._placed:
                 self._placed.remove(unused_since)
             return [waiting for _, waiting in self._queue[: max(0, self._free())]]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that hold a permit or wait for one."""
+        with self._lock:
+            return frozenset((*self._in_flight, *self._places))
 
     @property
     def in_flight(self) -> int:
@@ -85,7 +100,27 @@ class Budget:
         at = self._placed[place] if self._placed else now
         return max(at + (rounds + 1) * self.limits.new_orders_per, now + timedelta(seconds=1))
 
-    def _leave_queue(self, name: str) -> None:
-        urgency = self._urgency.pop(name, None)
-        if urgency is not None:
-            del self._queue[bisect_left(self._queue, (urgency, name))]
+    def _forget_old(self, now: datetime) -> None:
+        if self._placed and self._placed[-1] > now:
+            # The clock was set back: what was placed in a future that did not come counts from now.
+            self._placed = deque(min(placed, now) for placed in self._placed)
+        while self._placed and self._placed[0] <= now - self.limits.new_orders_per:
+            self._placed.popleft()
+
+    def _drop_lapsed(self, free: int, now: datetime) -> None:
+        """The first in the queue stand between the free permits and all others: those must still be there."""
+        place = 0
+        while place < min(free, len(self._queue)):
+            name = self._queue[place][1]
+            if self._places[name][1] + LAPSE < now:
+                self._leave_queue(name)
+            else:
+                place += 1
+
+    def _leave_queue(self, name: str) -> datetime | None:
+        """The urgency that it had; None if it did not wait."""
+        if name not in self._places:
+            return None
+        urgency, _ = self._places.pop(name)
+        del self._queue[bisect_left(self._queue, (urgency, name))]
+        return urgency

@@ -52,12 +52,12 @@ class Gatherer:
     ) -> CertificateFacts:
         """`reserve`: take a permit if all else is ready for a new order. Raises StateError."""
         life = self._lives.of(spec.name)
+        # An order that is under way belongs to the CA that it was placed at, whatever is configured now.
+        ca = record.ca if isinstance(record, Ordering) and record.ca in config.cas else spec.ca
         facts = CertificateFacts(
             live=life.live,
             link=life.link,
-            ca=account.ca_facts(
-                self._book.account(spec.ca), now, permit=not reserve, directory=config.cas[spec.ca].directory
-            ),
+            ca=account.ca_facts(self._book.account(ca), now, permit=not reserve, directory=config.cas[ca].directory),
             servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
             clock_sure=self._clock.sure,
             step=reading.step if reading else None,

@@ -97,6 +97,22 @@ class Shared:
         for name, spec in config.certificates.items():
             with contextlib.suppress(StateError):  # told by the certificate's own tick
                 self.index(spec, self.book.certificate(name))
+        self._settle_budgets()
+
+    def _settle_budgets(self) -> None:
+        """Who is configured no longer, or at another CA, gives permits and places back; who came back has them."""
+        holders: dict[str, set[str]] = {ca: set() for ca in self.budgets}
+        for name, spec in self.config.certificates.items():
+            ca = spec.ca
+            with contextlib.suppress(StateError):
+                record = self.book.certificate(name)
+                if isinstance(record, Ordering) and record.ca in self.budgets:
+                    ca = record.ca
+                    self.budgets[ca].restore(name, ())
+            holders[ca].add(name)
+        for ca, budget in self.budgets.items():
+            for name in budget.names - holders[ca]:
+                self.release(ca, name)
 
     def restore_budgets(self) -> None:
         """Count the orders that the records tell of, at start."""

@@ -50,10 +50,16 @@ def certificate(
     """What an event made of a certificate."""
     name = spec.name
     match event:
-        case ev.Issued(version, leaf) | ev.ParkedIssued(_, version, leaf):
-            assert isinstance(after, Staged)
+        case ev.Issued(version, leaf) | ev.ParkedIssued(_, version, leaf) if isinstance(after, Staged):
             _info(
                 "Issued.", certificate=name, serial=leaf.serial, version=version, activate_at=_utc(after.activate.until)
+            )
+        case ev.ParkedIssued(_, version, leaf):
+            _info(
+                "A parked order was issued; what is live lasts as long, so it is not used.",
+                certificate=name,
+                serial=leaf.serial,
+                version=version,
             )
         case ev.StatusChecked(check):
             old = before.check.word if isinstance(before, Staged) and before.check else None
@@ -61,6 +67,8 @@ def certificate(
             log_event(_log, level, f"OCSP answers {check.word}.", certificate=name, text=check.text or None)
         case ev.Swapped():
             _info("Swapped: the live link names the new set.", certificate=name)
+            if (doubt := after.ledger.unconfirmed) is not None:
+                _warn("The deadline made it live without a good OCSP answer.", certificate=name, code=doubt.code)
         case ev.Confirmed():
             _info("Live and confirmed.", certificate=name)
         case ev.GivenBack():

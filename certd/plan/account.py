@@ -139,7 +139,8 @@ def _key_made(_: NoKey, __: ev.KeyMade, spec: CaSpec, ___: datetime, ____: float
 
 
 def _known(record: Any, event: ev.AccountKnown, spec: CaSpec, now: datetime, _: float) -> Registered:
-    before = record.contact if isinstance(record, Registered) else spec.contact
+    # An account that was found, not made, has the contacts of whoever made it: they are told anew.
+    before = record.contact if isinstance(record, Registered) else ()
     return Registered(
         directory=spec.directory,
         url=event.url,

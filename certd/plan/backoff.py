@@ -28,10 +28,10 @@ def backoff(kind: Kind, attempt: int, draw: float, *, life_left: timedelta | Non
 
     `draw` is random in [0, 1). `life_left` is the time to the live certificate's expiry, None without one.
     """
-    base = _base(kind, max(1, attempt))
+    wait = _base(kind, max(1, attempt)) * (1 - JITTER + 2 * JITTER * draw)
     if life_left is not None:
-        base = min(base, max(timedelta(minutes=5), life_left / 8))
-    return max(FLOOR, base * (1 - JITTER + 2 * JITTER * draw))
+        wait = min(wait, max(timedelta(minutes=5), life_left / 8))
+    return max(FLOOR, wait)
 
 
 def clamp_retry_after(delay: timedelta) -> timedelta:

@@ -18,8 +18,8 @@ from certd.model import actions as do
 from certd.model import orders
 from certd.model.codes import Because, Code, Kind
 from certd.model.facts import AccountState, CaFacts, CertificateFacts
-from certd.model.records import CertificateRecord, Idle, Installed, Ledger, OcspWord, Ordering, Staged
-from certd.model.specs import CertificateSpec
+from certd.model.records import CertificateRecord, Idle, Installed, Ledger, OcspWord, Ordering, Parked, Staged
+from certd.model.specs import CertificateSpec, FirstIssue
 from certd.plan import gate, renewal, timers
 from certd.plan.backoff import backoff
 from certd.plan.goal import goal, mismatch
@@ -90,7 +90,8 @@ def begin(
             known = {p.token for p in action.places}
             kept = tuple(p for p in record.ledger.presented if p.token not in known)
             return replace(record, ledger=replace(record.ledger, presented=kept + action.places))
-        case Ordering(), do.FinalizeOrder():
+        case Ordering(), do.FinalizeOrder() if record.finalized_at is None:
+            # Said again to a CA that answers with errors, it does not put off the time to give up.
             return replace(record, finalized_at=now, give_up=_give_up(facts, now))
         case _:
             return record
@@ -129,7 +130,7 @@ def _decide_idle(spec: CertificateSpec, record: Idle, facts: CertificateFacts, n
         if blocker is None:
             return do.PlaceOrder(reason)
         wait = blocker
-    return _chore(spec, ledger, facts, now) or replace(wait, wake=_next_chore(spec, ledger, facts))
+    return _chore(spec, ledger, facts, now) or replace(wait, wake=_next_chore(spec, ledger, facts, now))
 
 
 def _chore(
@@ -148,13 +149,20 @@ def _chore(
     ):
         return do.CheckRevocation(live.version, live.leaf.serial)
     for parked in ledger.parked:
-        if timers.due(parked.ask, now) and _ca_blocker(facts.ca, now) is None:
+        if now >= _parked_due(parked, ledger, facts, now):
             return do.AskParked(parked)
     return None
 
 
-def _next_chore(spec: CertificateSpec, ledger: Ledger, facts: CertificateFacts) -> datetime | None:
-    due = [parked.ask.until for parked in ledger.parked]
+def _parked_due(parked: Parked, ledger: Ledger, facts: CertificateFacts, now: datetime) -> datetime:
+    """When a parked order is asked: not while the CA is held, nor in a roll-back's hold, which adopts nothing."""
+    blocked = _ca_blocker(facts.ca, now)
+    held = [ledger.hold.timer.until] if ledger.hold is not None else []
+    return max(parked.ask.until, *([blocked.until] if blocked else ()), *held)
+
+
+def _next_chore(spec: CertificateSpec, ledger: Ledger, facts: CertificateFacts, now: datetime) -> datetime | None:
+    due = [_parked_due(parked, ledger, facts, now) for parked in ledger.parked]
     if ledger.presented and ledger.clean_up:
         due.append(ledger.clean_up.until)
     live = facts.live
@@ -267,8 +275,9 @@ def wants_answer(spec: CertificateSpec, record: Staged, facts: CertificateFacts,
     if record.leaf.ocsp_url is None or record.opened:
         return False
     live = gate.valid_live(facts, now)
-    early = gate.asks_early(spec.ocsp, record.ledger, live)
-    return (spec.ocsp.confirm or early) and record.deadline > record.issued_at
+    if live is None and spec.ocsp.first_issue is FirstIssue.IMMEDIATE:
+        return False
+    return spec.ocsp.confirm or gate.asks_early(spec.ocsp, record.ledger, live)
 
 
 def _abandon(spec: CertificateSpec, record: Staged, now: datetime) -> do.Abandon | None:

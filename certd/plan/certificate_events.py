@@ -29,14 +29,17 @@ from certd.model.records import (
     Request,
     Staged,
     Step,
+    Unconfirmed,
 )
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
 from certd.plan.backoff import backoff, clamp_retry_after
-from certd.plan.certificate import DAY, poll_delay
+from certd.plan.certificate import DAY, SOON, need, poll_delay
 
 PROBE_EVERY = timedelta(hours=6)
 STATUS_EVERY = timedelta(hours=24)
+UNCONFIRMED_EVERY = timedelta(minutes=30)
+"""The status check of a certificate that went live without a good answer: the first good one ends its warning."""
 CHORE_JITTER = 0.2
 CLEAN_UP_EVERY = timedelta(hours=1)
 PARKED_MOST = timedelta(days=30)
@@ -84,7 +87,7 @@ def needs_saving(before: CertificateRecord, after: CertificateRecord) -> bool:
     if type(before) is not type(after):
         return True
     if isinstance(before, Ordering) and isinstance(after, Ordering):
-        short = after.poll.until - after.poll.set_at < timedelta(minutes=1)
+        short = after.poll.until - after.poll.set_at <= SOON
         poll = after.poll if short else before.poll
         passing = {"polls_failed": after.polls_failed, "settling": after.settling, "responded": after.responded}
         return replace(before, poll=poll, **passing) != after
@@ -102,7 +105,9 @@ def _with(record: Any, **changes: Any) -> Any:
 
 
 def _reanchored(record: CertificateRecord, _: ev.Reanchored, at: Context) -> CertificateRecord:
-    return timers.reanchor(record, at.now)
+    """Orders placed in a future that did not come count from now: the ceiling holds, for a day and no longer."""
+    anew = timers.reanchor(record, at.now)
+    return _with(anew, orders=tuple(min(placed, at.now) for placed in anew.ledger.orders))  # type: ignore[no-any-return]
 
 
 def _jitter_drawn(record: Idle, event: ev.JitterDrawn, at: Context) -> Idle:
@@ -114,8 +119,15 @@ def _probed(record: Any, event: ev.Probed, at: Context) -> Any:
 
 
 def _revocation_checked(record: Any, event: ev.RevocationChecked, at: Context) -> Any:
-    revoked = event.serial if event.word is OcspWord.REVOKED else record.ledger.revoked
-    return _with(record, revoked=revoked, status_check=timers.after(at.now, at.jittered(STATUS_EVERY)))
+    doubt = None if event.word in (OcspWord.GOOD, OcspWord.REVOKED) else record.ledger.unconfirmed
+    every = STATUS_EVERY if doubt is None else UNCONFIRMED_EVERY
+    checked = _with(record, unconfirmed=doubt, status_check=timers.after(at.now, at.jittered(every)))
+    if event.word is not OcspWord.REVOKED:
+        return checked
+    live, rejected = at.facts.live, record.ledger.rejected
+    if live is not None and live.leaf.serial == event.serial and live.version not in rejected:
+        rejected = (*rejected, live.version)  # nobody goes back to it, however many certificates come after it
+    return _with(checked, revoked=event.serial, rejected=rejected)
 
 
 def _cleaned_up(record: Any, event: ev.CleanedUp, at: Context) -> Any:
@@ -135,10 +147,15 @@ def _parked_asked(record: Idle, event: ev.ParkedAsked, at: Context) -> Idle:
 # --- Idle -------------------------------------------------------------------------------------------------------
 
 
-def _parked_issued(record: Idle, event: ev.ParkedIssued, at: Context) -> Staged:
+def _parked_issued(record: Idle, event: ev.ParkedIssued, at: Context) -> Idle | Staged:
+    """Adopted if it is better than what is live: it lasts longer, or what is live will not do."""
     parked = tuple(p for p in record.ledger.parked if p.order_url != event.order_url)
     ledger = replace(record.ledger, parked=parked)
-    return _staged(ledger, Because.RENEWAL_TIME, ev.Issued(event.version, event.leaf), at)
+    reason, live = need(at.spec, ledger, at.facts, at.now), at.facts.live
+    will_do = reason in (None, Because.RENEWAL_TIME, Because.REQUESTED)
+    if will_do and live is not None and event.leaf.not_after <= live.leaf.not_after:
+        return Idle(ledger=replace(ledger, rejected=(*ledger.rejected, event.version)))
+    return _staged(ledger, reason or Because.RENEWAL_TIME, ev.Issued(event.version, event.leaf), at)
 
 
 def _renew_idle(record: Idle, event: ev.RenewRequested, at: Context) -> Idle:
@@ -274,7 +291,9 @@ def _abandoned(record: Staged, event: ev.Abandoned, at: Context) -> Idle:
 
 def _swapped(record: Staged, event: ev.Swapped, at: Context) -> Installed:
     kept = replace(record, ledger=Ledger(), opened=record.opened)
-    return Installed(ledger=record.ledger, staged=kept, previous=event.previous, owed=event.owed, swapped_at=at.now)
+    code = gate.doubt(at.spec.ocsp, record)
+    ledger = replace(record.ledger, unconfirmed=Unconfirmed(record.leaf.serial, code, at.now) if code else None)
+    return Installed(ledger=ledger, staged=kept, previous=event.previous, owed=event.owed, swapped_at=at.now)
 
 
 def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Staged:
@@ -284,8 +303,10 @@ def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Stag
 
 def _confirmed(record: Installed, _: ev.Confirmed, __: Context) -> Idle:
     """The goal is reached: a certificate is live and confirmed. Only now are attempts forgotten (ARCHITECTURE 2)."""
+    # A renewal that was asked for during a roll-back is still to come.
+    requested = record.ledger.requested if record.staged.because is Because.ROLLBACK else None
     ledger = replace(
-        record.ledger, attempts=0, retry=None, failure=None, requested=None, revoked=None, probe=None, status_check=None
+        record.ledger, attempts=0, retry=None, failure=None, requested=requested, probe=None, status_check=None
     )
     return Idle(ledger=ledger)
 
@@ -294,8 +315,11 @@ def _given_back(record: Installed, _: ev.GivenBack, __: Context) -> Staged:
     return replace(record.staged, ledger=record.ledger)
 
 
-def _renew_installed(record: Installed, _: ev.RenewRequested, __: Context) -> Installed:
-    return record
+def _renew_installed(record: Installed, event: ev.RenewRequested, at: Context) -> Installed:
+    """What is installed is what was asked for, unless it is a roll-back's."""
+    if record.staged.because is not Because.ROLLBACK:
+        return record
+    return _with(record, requested=Request(at.now, event.now), hold=None)  # type: ignore[no-any-return]
 
 
 # --- shared -----------------------------------------------------------------------------------------------------
