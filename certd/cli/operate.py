@@ -37,8 +37,13 @@ def forget(config: Path, name: str, *, sure: bool) -> int:
 
 def _told(name: str, reply: Reply) -> int:
     if reply.status != 200:
-        sys.stderr.write(f"certd: {printable(name)}: {reply.error_text()}\n")
+        sys.stderr.write(f"certd: {_about(name, reply.error_text())}\n")
         return 1
-    text = str(json.loads(reply.body)["text"])
-    sys.stdout.write(f"{printable(name)}: {printable(text, 2000)}\n")
+    text = printable(str(json.loads(reply.body)["text"]), 2000)
+    sys.stdout.write(f"{_about(name, text)}\n")
     return 0
+
+
+def _about(name: str, text: str) -> str:
+    """The sentence, led by the name it is about unless it begins with it."""
+    return text if text.startswith(name) else f"{printable(name)}: {text}"

@@ -151,7 +151,7 @@ def _ca(ca: CaState, now: datetime, lang: Lang) -> str:
         text += f", EAB deadline {moment(ca.eab_deadline, now, lang)}"
     if ca.held_until is not None:
         text += f", held until {moment(ca.held_until, now, lang)}"
-    return text
+    return text + (f", failure {ca.failure.code}: {printable(ca.failure.text, 500)}" if ca.failure else "")
 
 
 def _problems(problems: Sequence[Problem], now: datetime, lang: Lang) -> None:

@@ -20,5 +20,7 @@ def said(problem: Problem, lang: Lang) -> tuple[str, str]:
     text = printable(problem.text, 2000)
     if lang == "en":
         return text, printable(problem.remedy, 2000)
-    general = text_of(problem.code, lang)
-    return (f"{general} [{text}]" if general else text), remedy_of(problem.code, lang)
+    general, remedy = text_of(problem.code, lang), remedy_of(problem.code, lang)
+    # What the daemon says beyond the code's own words (names, dates, a CA's message) is worth showing as it is.
+    particular = text if text != text_of(problem.code) else ""
+    return " ".join(part for part in (general, f"[{particular}]" if particular else "") if part), remedy

@@ -6,7 +6,6 @@ is a problem at once. Nothing is critical as long as time remains and the site w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -35,9 +34,11 @@ LONG_HOLD = timedelta(days=1)
 EAB_WARN = timedelta(days=7)
 EAB_CRITICAL = timedelta(days=2)
 REGISTRATION = timedelta(hours=6)
-"""A registration that fails for this long is worth a look, whatever the kind of failure."""
+"""A registration that fails for this long is worth a look, whatever the kind; at once if a site waits for it."""
 
 _NEED_A_PERSON = (Kind.OPERATOR, Kind.ACCOUNT, Kind.BUG)
+_TOLD_AT_ONCE = ("revoked",)
+"""certd goes on by itself, but a CA that revokes what it has just issued is worth a question."""
 
 
 def health(view: View, now: datetime) -> Health:
@@ -47,9 +48,11 @@ def health(view: View, now: datetime) -> Health:
         found += certificate_problems(certificate, view.health, now)
     for server in view.servers:
         found += servers.problems(server)
-    used = Counter(c.spec.ca for c in view.certificates if c.spec is not None)
+    used = {c.spec.ca for c in view.certificates if c.spec is not None}
+    bare = {c.spec.ca for c in view.certificates if c.spec is not None and c.facts.live is None}
     for account in view.accounts:
-        found += _of_an_account(account, used[account.spec.name] > 0, now)
+        name = account.spec.name
+        found += _of_an_account(account, now, used=name in used, needed=name in bare)
     found.sort(key=lambda p: p.severity is not Severity.CRITICAL)
     worst = Standing(found[0].severity) if found else Standing.OK
     return Health(worst, tuple(found))
@@ -128,6 +131,10 @@ def _of_its_life(view: CertificateView, pressing: Severity | None, now: datetime
         yield _problem("expiring", pressing, text, certificate=view.name)
     if ledger.revoked == live.leaf.serial:
         yield _problem("revoked", Severity.CRITICAL, certificate=view.name)
+    doubt = ledger.unconfirmed
+    if doubt is not None and doubt.serial == live.leaf.serial:
+        text = "The deadline made it live without a good OCSP answer, and none has come since."
+        yield _problem(doubt.code, Severity.WARNING, text, doubt.since, certificate=view.name)
 
 
 def _of_its_failure(view: CertificateView, pressing: Severity | None) -> Iterator[Problem]:
@@ -137,7 +144,7 @@ def _of_its_failure(view: CertificateView, pressing: Severity | None) -> Iterato
     if failure is None:
         return
     stubborn = failure.kind is Kind.VALIDATION and ledger.attempts >= VALIDATIONS
-    if failure.kind in _NEED_A_PERSON or stubborn or pressing is not None:
+    if failure.kind in _NEED_A_PERSON or failure.code in _TOLD_AT_ONCE or stubborn or pressing is not None:
         severity = pressing or Severity.WARNING
         yield _problem(failure.code, severity, failure.text, failure.first_at, certificate=view.name)
 
@@ -181,7 +188,8 @@ def _of_an_unmanaged(view: CertificateView, policy: HealthPolicy, now: datetime)
         yield _problem("unmanaged", Severity.WARNING, text, certificate=view.name)
 
 
-def _of_an_account(view: AccountView, used: bool, now: datetime) -> Iterator[Problem]:
+def _of_an_account(view: AccountView, now: datetime, *, used: bool, needed: bool) -> Iterator[Problem]:
+    """`needed`: a certificate without a live version waits for it."""
     name, record = view.spec.name, view.record
     serious = Severity.CRITICAL if used else Severity.WARNING
     if record is None:
@@ -198,17 +206,19 @@ def _of_an_account(view: AccountView, used: bool, now: datetime) -> Iterator[Pro
         since = record.ledger.failure.first_at if record.ledger.failure else None
         yield _problem(code, serious, text, since, ca=name)
     else:
-        yield from _of_a_slow_registration(record, serious, name, now)
+        patience = timedelta(0) if needed else REGISTRATION
+        yield from _of_a_slow_registration(record, serious, name, now - patience)
     yield from _of_credentials(view, serious, now)
 
 
-def _of_a_slow_registration(record: AccountRecord, serious: Severity, name: str, now: datetime) -> Iterator[Problem]:
+def _of_a_slow_registration(record: AccountRecord, serious: Severity, name: str, since: datetime) -> Iterator[Problem]:
+    """A failure that passes by itself is told if it began before `since`."""
     failure = record.ledger.failure
     if failure is None:
         return
     if failure.kind in _NEED_A_PERSON:
         yield _problem(failure.code, serious, failure.text, failure.first_at, ca=name)
-    elif now - failure.first_at > REGISTRATION:
+    elif failure.first_at <= since:
         yield _problem(failure.code, Severity.WARNING, failure.text, failure.first_at, ca=name)
 
 

@@ -256,7 +256,7 @@ def test_renew_asks_for_each(config: Path, operator: FakeOperator, capsys: Captu
     assert run(config, "renew", "--now", "no.jp", "a.jp") == 1
     captured = capsys.readouterr()
     assert captured.out == "a.jp: ordering now\n"
-    assert captured.err == "certd: no.jp: no.jp is not configured\n"
+    assert captured.err == "certd: no.jp is not configured\n"
     assert operator.asked == ["renew a.jp False", "renew b.jp False", "renew no.jp True", "renew a.jp True"]
 
 

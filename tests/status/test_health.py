@@ -225,6 +225,15 @@ def test_accounts(record: Any, issued: date | None, expected: dict[str, str]) ->
     assert codes(view(accounts=[account(record, issued)])) == expected
 
 
+def test_a_registration_that_sites_wait_for_is_told_at_once() -> None:
+    """A passing failure needs hours to be worth a word, unless a certificate has nothing live meanwhile."""
+    young = replace(failure(Kind.TRANSIENT, "x"), first_at=NOW - timedelta(minutes=1))
+    failing = account(KeyWritten("https://d/", AccountLedger(failure=young)))
+    assert codes(view(accounts=[failing])) == {}
+    bare = idle(left=None)
+    assert codes(view([bare], accounts=[failing])) == {"no-live-certificate": "warning", "x": "warning"}
+
+
 def test_an_account_that_nobody_uses_is_a_warning() -> None:
     """What no certificate depends on breaks no site."""
     refused = account(AccountRefused("https://d/", AccountLedger(), timer(HOUR)))
