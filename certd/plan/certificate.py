@@ -156,9 +156,12 @@ def _chore(
 
 def _parked_due(parked: Parked, ledger: Ledger, facts: CertificateFacts, now: datetime) -> datetime:
     """When a parked order is asked: not while the CA is held, nor in a roll-back's hold, which adopts nothing."""
-    blocked = _ca_blocker(facts.ca, now)
-    held = [ledger.hold.timer.until] if ledger.hold is not None else []
-    return max(parked.ask.until, *([blocked.until] if blocked else ()), *held)
+    times = [parked.ask.until]
+    if (blocked := _ca_blocker(facts.ca, now)) is not None:
+        times.append(blocked.until)
+    if ledger.hold is not None:
+        times.append(ledger.hold.timer.until)
+    return max(times)
 
 
 def _next_chore(spec: CertificateSpec, ledger: Ledger, facts: CertificateFacts, now: datetime) -> datetime | None:
