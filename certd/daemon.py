@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 DONE, FAILED, USAGE = 0, 1, 2
 TURN = timedelta(seconds=5)
 """How often the main thread looks around: STATUS for the service manager, the time on disk."""
+BETWEEN_FIRST_TICKS = timedelta(microseconds=500)
 STOP_WITHIN = timedelta(seconds=8)
 
 
@@ -179,8 +180,9 @@ class Process:
 
     def _begin(self) -> None:
         now = self._clock.now()
-        for subject in self.engine.subjects():
-            self._scheduler.add(subject, now)
+        for number, subject in enumerate(self.engine.subjects()):
+            # One after the other: ten thousand ticks that are due at once would all be queued in memory.
+            self._scheduler.add(subject, now + number * BETWEEN_FIRST_TICKS)
         self._scheduler.start()
 
     def _end(self) -> int:
