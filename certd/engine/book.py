@@ -32,22 +32,19 @@ class Book:
         return self._locks[subject]
 
     def certificate(self, name: str) -> CertificateRecord:
-        """The record, read from disk the first time. Raises StateError."""
-        if name not in self._certificates:
-            self._certificates[name] = self._store.load_certificate(name) or Idle()
-        return self._certificates[name]
+        """The record, read from disk the first time; one that came to be known meanwhile wins. Raises StateError."""
+        known = self._certificates.get(name)
+        return known or self._certificates.setdefault(name, self._store.load_certificate(name) or Idle())
 
     def server(self, server: str) -> ServerRecord:
         """As `certificate`."""
-        if server not in self._servers:
-            self._servers[server] = self._store.load_server(server) or Settled()
-        return self._servers[server]
+        known = self._servers.get(server)
+        return known or self._servers.setdefault(server, self._store.load_server(server) or Settled())
 
     def account(self, ca: str) -> AccountRecord:
         """As `certificate`."""
-        if ca not in self._accounts:
-            self._accounts[ca] = self._store.load_account(ca) or NoKey()
-        return self._accounts[ca]
+        known = self._accounts.get(ca)
+        return known or self._accounts.setdefault(ca, self._store.load_account(ca) or NoKey())
 
     def put_certificate(self, name: str, after: CertificateRecord) -> None:
         """Keep the record; on disk before this returns, if the difference must be durable. Raises StateError."""

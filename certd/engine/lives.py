@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import datetime, timedelta
 
 import msgspec
@@ -36,21 +37,32 @@ class Lives:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._lives: dict[str, Life] = {}
+        self._forgotten = 0
 
     def of(self, name: str) -> Life:
         """Raises StateError where the link is not certd's."""
-        if name not in self._lives:
-            self._lives[name] = self._read(name)
-        return self._lives[name]
+        with self._lock:
+            known, forgotten = self._lives.get(name), self._forgotten
+        if known is not None:
+            return known
+        life = self._read(name)
+        with self._lock:
+            # A link that moved while it was read must not be remembered as it was.
+            if forgotten == self._forgotten:
+                self._lives[name] = life
+        return life
 
     def known(self, name: str) -> Life:
         """Without touching the disk: what is known so far."""
         return self._lives.get(name, Life())
 
     def forget(self, name: str) -> None:
-        """To be read again."""
-        self._lives.pop(name, None)
+        """To be read again; called after the link has moved."""
+        with self._lock:
+            self._forgotten += 1
+            self._lives.pop(name, None)
 
     def leaf(self, name: str, version: int) -> Leaf | None:
         """The leaf of a version, None where its set is not complete and verified."""

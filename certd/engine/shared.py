@@ -91,6 +91,8 @@ class Shared:
                 self.budgets[name] = Budget(ca.limits)
             else:
                 known.limits = ca.limits
+        for name in self.config.certificates.keys() - config.certificates.keys():
+            self.release(self.config.certificates[name].ca, name)
         with self._lock:
             self._deployable.clear()
         self.config = config
@@ -147,6 +149,8 @@ class Shared:
             self.store.sweep_keys(spec.name, parked)
             if confirmed:
                 protected = {record.ledger.hold.rejected} if record.ledger.hold else set()
+                live = self.lives.of(spec.name).link or 0
+                protected |= {self.fallback(spec.name, live, record.ledger.revoked) or live}
                 self.store.prune(spec.name, keep=self.config.keep_versions, protected=protected)
         except StateError as error:
             log_event(_log, logging.WARNING, f"Old files stay for now: {error}", certificate=spec.name)
