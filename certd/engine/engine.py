@@ -91,7 +91,7 @@ class Engine:
             self._shared.lives.forget(spec.name)
 
     def note_time(self) -> None:
-        """Remember on disk that it is at least this late (DESIGN 4d). Raises StateError."""
+        """Remember on disk that it is at least this late (ARCHITECTURE 4d). Raises StateError."""
         now = self._shared.clock.now()
         if self._shared.clock.sure and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
             self._seen = DaemonRecord(last_seen=now)

@@ -28,7 +28,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Reanchor(msgspec.Struct, frozen=True):
-    """The clock was set back behind recorded waits: re-anchor them (DESIGN 4d)."""
+    """The clock was set back behind recorded waits: re-anchor them (ARCHITECTURE 4d)."""
 
 
 # --- certificates -----------------------------------------------------------------------------------------------

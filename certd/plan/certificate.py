@@ -1,4 +1,4 @@
-"""The life of a certificate: what to do next (DESIGN 4a).
+"""The life of a certificate: what to do next (ARCHITECTURE 4a).
 
     Idle --PlaceOrder--> Ordering --Issued--> Staged --Swapped--> Installed --Confirmed--> Idle
                             |                    |                    |
@@ -82,7 +82,7 @@ def begin(
     now: datetime,
     draw: float,
 ) -> CertificateRecord:
-    """The record that must be durable before the action's effect: the intent (DESIGN 2.3)."""
+    """The record that must be durable before the action's effect: the intent (ARCHITECTURE 2.3)."""
     match record, action:
         case Idle(), do.PlaceOrder():
             return _begin_order(spec, record.ledger, action, facts, now, draw)
@@ -346,7 +346,7 @@ def _begin_order(
         goal=wanted,
         attempts=attempts,
         orders=(*(at for at in ledger.orders if at > now - DAY), now),
-        # Written ahead, so that a crash loop backs off like a failure (DESIGN 2.3).
+        # Written ahead, so that a crash loop backs off like a failure (ARCHITECTURE 2.3).
         retry=timers.after(now, backoff(Kind.TRANSIENT, attempts, draw, life_left=life_left)),
     )
     return Ordering(
