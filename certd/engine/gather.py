@@ -76,6 +76,8 @@ class Gatherer:
         activity: Activity,
         seen: tuple[Seen, ...] | None,
         now: datetime,
+        *,
+        shared_loading: bool,
     ) -> ServerFacts:
         """`names`: certificates of this server that may have something to deploy."""
         ready: list[BatchSet] = []
@@ -118,6 +120,8 @@ class Gatherer:
             owed_generation=max(generations, default=0),
             coming=coming,
             next_gate=min(gates, default=None),
+            shared_busy=any(self._deployed_elsewhere(config, name, spec.id) for name in names),
+            shared_loading=shared_loading,
             seen=seen,
             verifiable=any(deployment.verify for deployment in deployments.values()),
             verify_seconds=max(
@@ -150,6 +154,13 @@ class Gatherer:
         """I2: a link that several servers load moves only while none of the others is loading."""
         others = (d.server for d in spec.deploy if d.server != server)
         return all(isinstance(self._book.server(other), Settled) for other in others)
+
+    def _deployed_elsewhere(self, config: Config, name: str, server: str) -> bool:
+        """I2: what another server is loading, and may give back, is not loaded here at the same time."""
+        certificate_spec = config.certificates.get(name)
+        others = (d.server for d in certificate_spec.deploy if d.server != server) if certificate_spec else ()
+        records = (self._book.server(other) for other in others)
+        return any(isinstance(one, Deploying) and any(part.name == name for part in one.batch) for one in records)
 
     def _owes(self, record: Installed, server: ServerRecord, server_id: str) -> bool:
         settled = server if isinstance(server, Settled) else server.settled

@@ -1,4 +1,4 @@
-"""The loop around a server's life: the one place where live links move (DESIGN 4b)."""
+"""The loop around a server's life: the one place where live links move (ARCHITECTURE 4b)."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Servers:
                 spec = self._of.config.servers.get(server)
                 if spec is None:
                     return self._of.clock.now() + FAR
-                activity = self._activity(spec)
+                activity, shared_loading = self._activity(spec), self._loads_elsewhere(spec)
                 with self._of.section:
-                    due, action, facts = self._decide(subject, spec, activity, seen)
+                    due, action, facts = self._decide(subject, spec, activity, shared_loading, seen)
                     if isinstance(action, do.SwapLinks | do.RestoreLinks):
                         # In the section from the decision on: no roll-back comes between it and the links.
                         self._carry_out(subject, spec, action, facts)
@@ -72,7 +72,12 @@ class Servers:
         self._of.wake(subject, None)
 
     def _decide(
-        self, subject: Subject, spec: ServerSpec, activity: Activity, seen: tuple[Seen, ...] | None
+        self,
+        subject: Subject,
+        spec: ServerSpec,
+        activity: Activity,
+        shared_loading: bool,
+        seen: tuple[Seen, ...] | None,
     ) -> tuple[datetime | None, do.ServerAction, ServerFacts]:
         """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
         with self._of.book.lock(subject):
@@ -80,7 +85,9 @@ class Servers:
             record = self._of.book.server(spec.id)
             now = self._of.clock.now()
             names = self._of.deployable(spec.id)
-            facts = self._of.gather.server(self._of.config, spec, names, record, activity, seen, now)
+            facts = self._of.gather.server(
+                self._of.config, spec, names, record, activity, seen, now, shared_loading=shared_loading
+            )
             action = plan.decide(spec, record, facts, now)
             if isinstance(action, do.Wait):
                 return action.due, action, facts
@@ -95,6 +102,15 @@ class Servers:
         if busy or spec.id not in self._activities:
             self._activities[spec.id] = self._of.world.activity(spec)
         return self._activities[spec.id]
+
+    def _loads_elsewhere(self, spec: ServerSpec) -> bool:
+        """Whether a reload runs on another server that loads links of this one (I2)."""
+        others: set[str] = set()
+        for name in self._of.deployable(spec.id):
+            certificate = self._of.config.certificates.get(name)
+            others |= {d.server for d in certificate.deploy} if certificate else set()
+        found = (self._of.config.servers[other] for other in sorted(others - {spec.id}))
+        return any(self._activity(other) is Activity.RELOADING for other in found)
 
     def _carry_out(self, subject: Subject, spec: ServerSpec, action: do.ServerAction, facts: ServerFacts) -> None:
         event = self._perform(spec, action)

@@ -73,6 +73,10 @@ class ServerFacts(msgspec.Struct, frozen=True):
     """Orders for this server are in flight: their sets may be ready in a moment."""
     next_gate: datetime | None = None
     """When the next closed gate may open."""
+    shared_busy: bool = False
+    """Another server is in the middle of deploying a set that this one loads as well."""
+    shared_loading: bool = False
+    """Somebody's reload runs on another server that loads sets of this one."""
     seen: tuple[Seen, ...] | None = None
     """What handshakes showed in this tick; None: not looked yet."""
     verifiable: bool = True

@@ -1,4 +1,4 @@
-"""The life of a server: one reload target that many certificates share (DESIGN 4b).
+"""The life of a server: one reload target that many certificates share (ARCHITECTURE 4b).
 
     Settled --Deploy--> SWAPPING -> RELOADING -> LOADING --Confirm--> Settled
                            |           |            |
@@ -32,7 +32,8 @@ GATHER = timedelta(seconds=5)
 """A gate that opens this soon is waited for: one reload instead of two."""
 GATHER_MOST = timedelta(seconds=10)
 SETTLE = timedelta(seconds=2)
-"""How long a reload is taken to be loading where nothing can prove it."""
+"""How long a reload is taken to be loading whatever is seen: it may begin after the command has returned, and what
+is served may be new already from an earlier one."""
 
 DEAD = (Activity.FAILED, Activity.INACTIVE)
 
@@ -78,6 +79,8 @@ def _decide_settled(spec: ServerSpec, record: Settled, facts: ServerFacts, now: 
         return _nothing_to_do(record, facts, now)
     if (waits := _not_yet(spec, record, facts, now)) is not None:
         return waits
+    if facts.shared_busy or facts.shared_loading:
+        return do.Wait(now + SOON, Code.SERVER_LOADING)
     fresh = tuple(s.name for s in facts.ready if s in batch)
     if spec.reload is None:
         return do.Deploy(batch, (), True, fresh, facts.owed_generation)
@@ -142,7 +145,7 @@ def _not_yet(spec: ServerSpec, record: Settled, facts: ServerFacts, now: datetim
 
 
 def _swapping(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
-    if spec.reload is not None and facts.activity is Activity.RELOADING:
+    if facts.shared_loading or (spec.reload is not None and facts.activity is Activity.RELOADING):
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     if not facts.clock_sure:
         return do.Wait(now + LOOK_AGAIN, Code.CLOCK_UNSURE)
@@ -176,7 +179,8 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
     judged = verdict.judge(record.batch, record.before, facts.seen, final=timed_out or settled)
     match judged:
         case verdict.Served(not_served):
-            return do.Confirm(not_served)
+            loaded = record.wait.set_at + SETTLE
+            return do.Confirm(not_served) if now >= loaded else do.Wait(loaded, Code.SERVER_LOADING)
         case verdict.Harmed(names):
             return do.TakeBack(Blame.REGRESSION, f"served before, but not after the reload: {_listed(names)}")
         case verdict.StillOld(names):
@@ -188,7 +192,7 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
 def _restoring(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
     if record.blame is Blame.RELOAD_REFUSED and _stopped(spec, record, facts.activity):
         return do.LeaveOwed("server-stopped", "the server was stopped before it reloaded")
-    if not timers.due(record.wait, now) or facts.activity is Activity.RELOADING:
+    if not timers.due(record.wait, now) or facts.shared_loading or facts.activity is Activity.RELOADING:
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     return do.RestoreLinks(tuple(s for s in record.batch if s.previous is not None))
 
@@ -217,6 +221,8 @@ def _loading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: d
     judged = verdict.judge(back, record.before, facts.seen, final=timed_out or settled)
     if isinstance(judged, verdict.Unclear):
         return do.Wait(now + SOON, Code.SERVER_LOADING)
+    if now < record.wait.set_at + SETTLE:
+        return do.Wait(record.wait.set_at + SETTLE, Code.SERVER_LOADING)
     if isinstance(judged, verdict.Harmed):
         return do.LeaveOwed("rollback-failed", f"not served after the roll-back: {_listed(judged.names)}")
     return do.SettleBlame()
