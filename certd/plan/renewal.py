@@ -24,7 +24,7 @@ def renewal_time(spec: CertificateSpec, leaf: Leaf, draw: float) -> datetime:
     before = spec.renew_before
     if before is None:
         before = Fraction(1, 2) if life < SHORT_LIFE else Fraction(1, 3)
-    margin = before if isinstance(before, timedelta) else life * before.numerator / before.denominator
+    margin = before if isinstance(before, timedelta) else _part(life, before)
     configured = leaf.not_after - margin
     half = leaf.not_before + life / 2
     jitter = life * draw * float(JITTER)
@@ -33,4 +33,10 @@ def renewal_time(spec: CertificateSpec, leaf: Leaf, draw: float) -> datetime:
 
 def emergency_time(leaf: Leaf) -> datetime:
     """From here on nothing matters more than a new certificate."""
-    return leaf.not_before + lifetime(leaf) * EMERGENCY.numerator / EMERGENCY.denominator
+    return leaf.not_before + _part(lifetime(leaf), EMERGENCY)
+
+
+def _part(whole: timedelta, fraction: Fraction) -> timedelta:
+    """Exact for every fraction that a configuration can hold; a timedelta times a long numerator overflows."""
+    microsecond = timedelta(microseconds=1)
+    return round(whole // microsecond * fraction) * microsecond
