@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from certd.model.codes import Because, Kind
+from certd.model.codes import Because, Code, Kind
 from certd.model.specs import KeyType
 
 SCHEMA = 1
@@ -118,6 +118,15 @@ class Parked(msgspec.Struct, frozen=True):
     until: Moment
 
 
+class Unconfirmed(msgspec.Struct, frozen=True):
+    """The deadline made this certificate live; the responder has not called it good since."""
+
+    serial: str
+    code: Code
+    """What stood in the way: `ocsp-unknown`, `ocsp-unreachable` or `ocsp-invalid`."""
+    since: Moment
+
+
 class Ledger(msgspec.Struct, frozen=True):
     """What outlives the phases of a certificate."""
 
@@ -138,6 +147,7 @@ class Ledger(msgspec.Struct, frozen=True):
     parked: tuple[Parked, ...] = ()
     revoked: str | None = None
     """The serial that the responder called revoked."""
+    unconfirmed: Unconfirmed | None = None
     status_check: Timer | None = None
     probe: Timer | None = None
     served: Served | None = None

@@ -1,4 +1,4 @@
-"""The OCSP gate: whether a staged set may go live now (DESIGN 4d, invariants I2 and I6).
+"""The OCSP gate: whether a staged set may go live now (ARCHITECTURE 4d, invariants I2 and I6).
 
 Closed until `activate`, then until the CA's responder calls the new certificate good; open at the deadline
 whatever it says, unless it says revoked. The live certificate's end is a deadline too.
@@ -87,6 +87,15 @@ def judge(spec: CertificateSpec, staged: Staged, ledger: Ledger, facts: Certific
 def effective_deadline(staged: Staged, live: Live | None) -> datetime:
     """The stored deadline, or earlier if what is live now ends before."""
     return staged.deadline if live is None else min(staged.deadline, live.leaf.not_after - BEFORE_EXPIRY)
+
+
+def doubt(policy: OcspPolicy, staged: Staged) -> Code | None:
+    """What was amiss with the responder's answer when this set went live; None if none was wanted, or it was good."""
+    delayed = staged.leaf.ocsp_url is not None and staged.deadline != staged.issued_at
+    if not (policy.confirm and delayed) or staged.opened:
+        return None
+    good = staged.check is not None and staged.check.word is OcspWord.GOOD
+    return None if good else _unconfirmed(staged.check)
 
 
 def asks_early(policy: OcspPolicy, ledger: Ledger, live: Live | None) -> bool:
