@@ -99,7 +99,9 @@ class Gatherer:
                 case Ordering():
                     coming = True
                 case Staged() if facts.link == its_record.version:
-                    owed.append(self._batch_set(name, its_record, None, now))
+                    # Its own tick is about to note the swap. What the server has confirmed by then is not done again.
+                    if _owes_a_reload(record):
+                        owed.append(self._batch_set(name, its_record, None, now))
                 case Staged():
                     judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
                     if isinstance(judged, gate.Closed):
@@ -187,6 +189,11 @@ class Gatherer:
                 if deployment.server == server:
                     found[part.name] = deployment
         return found
+
+
+def _owes_a_reload(record: ServerRecord) -> bool:
+    settled = record if isinstance(record, Settled) else record.settled
+    return settled.wanted > settled.confirmed
 
 
 def _permitted(facts: CertificateFacts, ask_again: datetime | None) -> CertificateFacts:
