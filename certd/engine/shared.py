@@ -91,8 +91,6 @@ class Shared:
                 self.budgets[name] = Budget(ca.limits)
             else:
                 known.limits = ca.limits
-        for name in self.config.certificates.keys() - config.certificates.keys():
-            self.release(self.config.certificates[name].ca, name)
         with self._lock:
             self._deployable.clear()
         self.config = config
