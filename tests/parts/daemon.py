@@ -40,7 +40,8 @@ class Certd:
         self.runtime_dir = root / "run"
         self.config_path = root / "config.yaml"
         self.log = root / "certd.log"
-        self._env = dict(env or {})
+        self.env = dict(env or {})
+        """Added to the environment at each start."""
         self._process: Process | None = None
         self.configure(config)
 
@@ -54,7 +55,7 @@ class Certd:
 
     def start(self) -> None:
         """Start the daemon, and wait until its status socket answers."""
-        self._process = Process("certd", self.argv("run"), self.log, self._env)
+        self._process = Process("certd", self.argv("run"), self.log, self.env)
         self._process.start()
         eventually(self._answers, "certd answers on its status socket")
 

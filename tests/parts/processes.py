@@ -122,6 +122,13 @@ class Process:
         self._child = None
         forget_log(self.log)
 
+    def wait(self, timeout: float = 30.0) -> int:
+        """Its exit code, once it has ended by itself; fails after `timeout` seconds."""
+        assert self._child is not None, f"{self.name} was not started"
+        child = self._child
+        eventually(lambda: child.poll() is not None, f"{self.name} ends", timeout)
+        return child.returncode
+
     def kill(self) -> None:
         """End it without asking, as a crash would."""
         if self._child is not None:
