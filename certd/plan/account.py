@@ -161,7 +161,9 @@ def _failed(record: Any, event: ev.Failed, spec: CaSpec, now: datetime, draw: fl
     delay = clamp_retry_after(event.retry_after) if event.retry_after else backoff(event.kind, attempts, draw)
     retry = timers.after(now, delay)
     if isinstance(record, Registered):
-        # What worked before is not doubted because the CA is away.
+        # What worked before is not doubted because the CA is away; but one that asks for time gets it from everybody.
+        if event.kind is Kind.RATE_LIMITED or event.retry_after is not None:
+            ledger = _held(ledger, delay, event.text, now)
         return replace(record, ledger=ledger, doubt=retry)
     if isinstance(record, Unusable):
         return replace(record, ledger=ledger, retry=timers.after(now, PROBE_EVERY))
@@ -195,7 +197,9 @@ def _certificate_limited(record: Any, event: ev.CertificateLimited, _: CaSpec, n
     ledger = replace(record.ledger, limited=tuple(recent.items()))
     if len(recent) >= LIMITED_MOST:
         text = f"the CA answered 429 for {len(recent)} certificates within ten minutes"
-        ledger = replace(_held(ledger, LIMITED_HOLD, text, now), limited=())
+        ledger = replace(ledger, limited=())
+        if ledger.hold is None or ledger.hold.timer.until < now + LIMITED_HOLD:
+            ledger = _held(ledger, LIMITED_HOLD, text, now)
     return replace(record, ledger=ledger)
 
 

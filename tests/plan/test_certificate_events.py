@@ -214,7 +214,7 @@ def test_a_parked_order_that_is_no_better_is_not_adopted(changes):
 
 
 def test_a_clock_that_was_set_back():
-    """Waits begin anew, and orders of a future that did not come count from now: the ceiling lasts a day, not longer."""
+    """Waits begin anew, and orders of a future that did not come count from now: the ceiling lasts a day."""
     future = NOW + 400 * DAY
     record = Idle(ledger(retry=Timer(future, future + HOUR), orders=(NOW - HOUR, future, future)))
     anew = advanced(record, ev.Reanchored())
@@ -381,7 +381,7 @@ def test_swapped_and_given_back():
 
 
 def test_confirmed():
-    """The goal is reached: attempts, wait, failure and request are forgotten; the ceiling and the parked orders stay."""
+    """The goal is reached: attempts, wait, failure and request are forgotten; ceiling and parked orders stay."""
     own = ledger(
         attempts=4, retry=timer(HOUR), failure=failure(), requested=Request(NOW), orders=(NOW,), parked=(PARKED,)
     )

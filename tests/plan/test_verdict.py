@@ -63,7 +63,7 @@ sights = st.lists(st.sampled_from(["new-a", "old-a", "foreign", *Sight]), max_si
 @given(sights, sights, st.booleans())
 def test_harm_is_a_regression(before, after, final):
     """For one set: harm only if it was up before and is down after, at the end of the time."""
-    result = judged({"a": w for w in before}, {"a": w for w in after}, final, batch=(A,))
+    result = verdict.judge((A,), [seen("a", w) for w in before], [seen("a", w) for w in after], final=final)
     was_up = before and before[0] not in (Sight.BROKEN, Sight.REFUSED)
     is_down = after and after[0] in (Sight.BROKEN, Sight.REFUSED)
     assert isinstance(result, Harmed) == bool(final and was_up and is_down)
