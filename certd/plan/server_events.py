@@ -106,7 +106,8 @@ def _links_swapped(record: Deploying, event: ev.LinksSwapped, at: Context) -> Se
     settled = replace(record.settled, rejections=(*record.settled.rejections, *rejections))
     if not event.batch and settled.confirmed == record.generation - 1:
         return replace(settled, confirmed=record.generation)  # nothing moved, so nothing is owed
-    swapped = replace(record, settled=settled, batch=event.batch)
+    names = {part.name for part in event.batch}
+    swapped = replace(record, settled=settled, batch=event.batch, fresh=tuple(n for n in record.fresh if n in names))
     if at.spec.reload is None:
         return _section_confirmed(swapped, ev.SectionConfirmed(), at)
     return replace(swapped, stage=DeployStage.RELOADING)

@@ -93,7 +93,7 @@ def test_a_deployment():
     ],
 )
 def test_what_the_service_manager_says(activity, ready, expected):
-    """While somebody reloads nothing moves; a stopped server gets its files and is left alone; a failed one is tried."""
+    """While somebody reloads nothing moves; a stopped server gets its files, no more; a failed one is tried."""
     facts = replace(FACTS, activity=activity, ready=ready, owed=(B,))
     assert decided(OWING, facts) == expected
 
