@@ -59,7 +59,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         case "demo":
             from certd.lab import demo
 
-            return demo.run()
+            return demo.run(keep=args.keep)
         case "check":
             from certd.cli import check
 

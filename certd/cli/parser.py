@@ -52,7 +52,8 @@ def build_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPa
     forget.add_argument("--yes", action="store_true", help="do not ask")
     explain = add("explain", "Explain a code, a problem type, or a CA's message.")
     explain.add_argument("words", nargs="+", metavar="TYPE-OR-MESSAGE")
-    add("demo", "See all of it work on this machine: a lab CA, an Apache, a renewal.")
+    demo = add("demo", "See all of it work on this machine: a lab CA, an Apache, a renewal.")
+    demo.add_argument("--keep", action="store_true", help="leave its files for a look")
     return parser
 
 

@@ -30,6 +30,9 @@ from certd.lab.web import LoopbackServer, Reply, Request
 Pair = tuple[Path, Path]
 """A certificate with its chain, and its key: PEM files."""
 
+RELOADED = "the pairs were read again"
+"""What the process writes to its log for every reload that worked."""
+
 
 class TlsServer:
     """The server itself; `reload` may be called from any thread."""
@@ -151,6 +154,8 @@ def _reload(server: TlsServer) -> None:
         server.reload()
     except PkiError as error:
         sys.stderr.write(f"{error}; the old pairs go on being served\n")
+    else:
+        sys.stderr.write(f"{RELOADED}\n")
 
 
 def drive(word: str, pid_file: Path, options: Sequence[str]) -> int:
