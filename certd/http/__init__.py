@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import certd.http.library  # noqa: F401 - first: it decides what requests brings along  # isort: split
 from certd.http.answer import Answer
 from certd.http.exchange import DEADLINE, LIMIT, Exchanger
 
