@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from parts import Apache, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
+from parts import Apache, LabSite, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
 
-PARTS = {"make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
+PARTS = {"make_labsite", "make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
@@ -126,6 +126,19 @@ def make_site(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., Site]]:
 
         def make(names: Sequence[str] | Mapping[str, Sequence[str]], **options: object) -> Site:
             site = Site(part_dir("site"), names, **options)  # type: ignore[arg-type]
+            parts.callback(site.close)
+            return site
+
+        yield make
+
+
+@pytest.fixture
+def make_labsite(part_dir: Callable[[str], Path]) -> Iterator[Callable[..., LabSite]]:
+    """Makes a `LabSite` (its arguments). All is ended with the test."""
+    with ExitStack() as parts:
+
+        def make(names: Sequence[str], **options: object) -> LabSite:
+            site = LabSite(part_dir("labsite"), names, **options)  # type: ignore[arg-type]
             parts.callback(site.close)
             return site
 

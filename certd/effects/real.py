@@ -21,7 +21,7 @@ from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, Config, Ser
 from certd.store import Store
 
 ACTIVE_TIMEOUT = timedelta(seconds=15)
-RELOAD_TIMEOUT = timedelta(seconds=120)
+COMMAND_TIMEOUT = timedelta(seconds=120)
 HELD_OFF = timedelta(minutes=5)
 """For how long a CA that answers 429 without a Retry-After to account, directory or nonce is left alone."""
 
@@ -51,9 +51,14 @@ class RealWorld:
         on_date: Callable[[datetime], None],
         on_account: OnAccount,
         on_warning: Callable[[str, str | None], None],
+        command_timeout: timedelta = COMMAND_TIMEOUT,
     ) -> None:
-        """`on_account` gets what a CA says of an account while asked about an order; `on_date` its Date headers."""
+        """`on_account` gets what a CA says of an account while asked about an order; `on_date` its Date headers.
+
+        `command_timeout` is for one reload or start of a server.
+        """
         self._store = store
+        self._command_timeout = command_timeout
         self._on_account = on_account
         self._plain = Exchanger(proxy=config.proxy, connections=config.workers, require_https=False)
         self._authorities = Authorities(
@@ -131,10 +136,10 @@ class RealWorld:
         return served.look(targets)
 
     def reload(self, server: ServerSpec) -> None:
-        deploy.reload(server.reload, timeout=RELOAD_TIMEOUT)
+        deploy.reload(server.reload, timeout=self._command_timeout)
 
     def start(self, server: ServerSpec) -> None:
-        deploy.start(server.reload, timeout=RELOAD_TIMEOUT)
+        deploy.start(server.reload, timeout=self._command_timeout)
 
     def switch(self, name: str, version: int, now: datetime) -> None:
         self._store.switch_live(name, version, now=now)

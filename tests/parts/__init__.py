@@ -9,7 +9,9 @@ from __future__ import annotations
 from parts.apache import Apache
 from parts.authority import TestAuthority, pem_of, serial_of
 from parts.daemon import Certd
+from parts.forwarded import ForwardClock, ForwardedCertd
 from parts.handshake import served_certificate, served_serial
+from parts.labsite import LabSite
 from parts.pebble import CertificateStatus, Pebble, PebbleOptions
 from parts.ports import LOOPBACK, free_port, free_ports
 from parts.processes import Process, eventually, find, require, watched_tails
@@ -24,7 +26,10 @@ __all__ = [
     "Behaviour",
     "Certd",
     "CertificateStatus",
+    "ForwardClock",
+    "ForwardedCertd",
     "Issuer",
+    "LabSite",
     "Pebble",
     "PebbleOptions",
     "Process",

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from certd.errors import Refused
 from certd.lab.apache import RUNNING, LabApache
-from certd.lab.httpd import find_binary
+from certd.lab.httpd import find_binary, load_lines
 from parts.handshake import served_serial
 from parts.ports import free_port
 from parts.processes import eventually, forget_log, watch_log
@@ -40,13 +41,22 @@ class Apache(LabApache):
         plain_paths: bool = False,
         webroot: Path | None = None,
         http_port: int | None = None,
+        extra: Mapping[str, Sequence[str]] | None = None,
+        modules: Sequence[str] = (),
     ) -> None:
-        """Writes the configuration below `root`; skips the test where there is no Apache.
+        """Writes the configuration below `root`; skips the test where there is no Apache, or not these `modules`.
 
         `webroot` must be passable for another user if this one is root; without one a directory is made that is.
+        `extra`: more lines for the virtual host of a name. A test may change it, and calls `write` then.
         """
-        if find_binary() is None:
+        binary = find_binary()
+        if binary is None:
             pytest.skip("apache2 is not installed (apt-get install apache2-bin)")
+        try:
+            self._load_lines = load_lines(binary, modules)
+        except Refused as error:
+            pytest.skip(str(error))
+        self.extra = dict(extra or {})
         self._own_webroot = None if webroot else _public_directory()
         super().__init__(
             root,
@@ -132,6 +142,14 @@ class Apache(LabApache):
     def mend_config(self) -> None:
         text = self.httpd.configuration.read_text()
         self.httpd.configuration.write_text(text.replace(_BROKEN, ""))
+
+    def _main(self) -> list[str]:
+        # As many children as Apache has by default: graceful restarts in a row leave old ones behind for a while.
+        room = ["<IfModule !prefork.c>", "  ServerLimit 16", "  MaxRequestWorkers 256", "</IfModule>"]
+        return [*self._load_lines, *super()._main(), *room]
+
+    def _certificate(self, live: Path) -> list[str]:
+        return [*super()._certificate(live), *self.extra.get(live.name, ())]
 
     def _pids(self) -> list[int]:
         """This server's processes, and no other's: those whose argv names its configuration file."""
