@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Self
 
+from msgspec.structs import replace
+
 from certd import __version__, logs
+from certd.alarms import AlarmLane, Alarms, Faults, Post
 from certd.challenges import OPTIONS
 from certd.clock import Clock
 from certd.config import load
@@ -30,7 +34,7 @@ from certd.errors import CertdError, ConfigError, StateError
 from certd.logs import log_event
 from certd.model import events as ev
 from certd.model.specs import Config
-from certd.model.view import Subject
+from certd.model.view import Subject, View
 from certd.scheduler import Scheduler
 from certd.sockets import CONTROL_NAME, STATUS_NAME, ControlSocket, StatusSocket
 from certd.store import Store
@@ -43,6 +47,7 @@ TURN = timedelta(seconds=5)
 """How often the main thread looks around: STATUS for the service manager, the time on disk."""
 BETWEEN_FIRST_TICKS = timedelta(microseconds=500)
 STOP_WITHIN = timedelta(seconds=8)
+ALARMS_STOP_WITHIN = timedelta(seconds=2)
 
 
 def run(config_path: Path) -> int:
@@ -103,8 +108,20 @@ class Process:
         except CertdError:
             self._store.close()
             raise
+        self._post = Post(proxy=config.proxy, now=self._clock.now)
+        self._alarms = Alarms(
+            self._store,
+            config.notify,
+            view=self.view,
+            deliver=self._post.deliver,
+            now=self._clock.now,
+            draw=random.SystemRandom().random,
+            host=socket.gethostname(),
+        )
+        self._alarm_lane = AlarmLane(self._alarms)
+        self._faults = Faults(self.engine.tick, now=self._clock.now, after=self._alarm_lane.nudge)
         self._scheduler = Scheduler(
-            self.engine.tick, workers=config.workers, lane_of=self.engine.lane_of, clock=self._clock.now
+            self._faults.tick, workers=config.workers, lane_of=self.engine.lane_of, clock=self._clock.now
         )
         self._manager = ServiceManager()
         self._flags = threading.Condition()
@@ -117,6 +134,7 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._manager.close()
+        self._post.close()
         self._world.close()
         self._store.close()
 
@@ -126,12 +144,11 @@ class Process:
         self._catch_signals()
         self.engine.prepare()
         with (
-            StatusSocket(
-                config.runtime_dir / STATUS_NAME, self.engine.view, self._clock.now, group=config.socket_group
-            ),
+            StatusSocket(config.runtime_dir / STATUS_NAME, self.view, self._clock.now, group=config.socket_group),
             ControlSocket(config.runtime_dir / CONTROL_NAME, self.engine, reload=self.reload),
         ):
             self._begin()
+            self._alarm_lane.start()
             self._manager.ready(self._status_line())
             self._manager.watchdog(lambda: self._scheduler.stuck() is None)
             log_event(_log, logging.INFO, f"certd {__version__} is ready.", certificates=len(config.certificates))
@@ -139,6 +156,7 @@ class Process:
                 pass
             self._manager.stopping("stopping")
             log_event(_log, logging.INFO, "Stopping.")
+            self._alarm_lane.stop(ALARMS_STOP_WITHIN)
         return self._end()
 
     def drive(self, *, wait: bool) -> int:
@@ -160,6 +178,10 @@ class Process:
         code = self._end()
         return FAILED if failures or self._stop else code
 
+    def view(self) -> View:
+        """The engine's view, and what is wrong with the daemon around it."""
+        return replace(self.engine.view(), troubles=(*self._faults.troubles(), *self._alarms.troubles()))
+
     def reload(self) -> str:
         """Read the configuration again, now; a sentence. Raises ConfigError, and then the old one stays at work."""
         with self._reading:
@@ -168,6 +190,7 @@ class Process:
                 self._take_config(load(self.engine.config.path, solvers=OPTIONS))
             except ConfigError as error:
                 self.engine.config_error = str(error)
+                self._alarm_lane.nudge()
                 for problem in error.problems:
                     log_event(_log, logging.ERROR, problem)
                 log_event(_log, logging.ERROR, "The new configuration is not used; the old one stays at work.")
@@ -216,12 +239,15 @@ class Process:
         before = set(self.engine.subjects())
         self.engine.replace_config(config)
         self._world.replace_config(config)
+        self._alarms.replace_outlets(config.notify)
+        self._alarm_lane.nudge()
         logs.set_up(config.log_level)
         _say_warnings(config)
         self.engine.prepare()
         after = set(self.engine.subjects())
         for subject in before - after:
             self._scheduler.remove(subject)
+            self._faults.forget(subject)
         now = self._clock.now()
         for subject in after:
             self._scheduler.add(subject, now)

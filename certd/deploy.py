@@ -1,9 +1,9 @@
-"""Reload and start a server, ask whether it runs, run the commands that follow a swap. The swap is `certd.store`'s.
+"""Reload and start a server, ask whether it runs, run the commands that follow a swap or tell of an alarm.
 
-Commands are argv, never a shell's; they get no input, an environment of their own, a session of their own, and a
-total time. Their output is read all the while, so that none can block on it, but only its end is kept. What a
-command leaves running in the background, a server above all, goes on; only a command that overstays its time is
-killed, with its whole process group.
+The swap is `certd.store`'s. Commands are argv, never a shell's; they get no input but an alarm's, an environment of
+their own, a session of their own, and a total time. Their output is read all the while, so that none can block on it,
+but only its end is kept. What a command leaves running in the background, a server above all, goes on; only a command
+that overstays its time is killed, with its whole process group.
 """
 
 from __future__ import annotations
@@ -103,6 +103,21 @@ def run(after: AfterCommand, environment: Mapping[str, str], *, search_path: str
     _succeed(after.command, after.timeout, search_path, environment)
 
 
+def tell(
+    command: Sequence[str],
+    message: bytes,
+    environment: Mapping[str, str],
+    *,
+    timeout: timedelta,
+    search_path: str = SEARCH_PATH,
+) -> None:
+    """Run a command that gets `message` on its standard input. Raises CommandFailed.
+
+    One that ends well without reading all of it has succeeded.
+    """
+    _succeed(command, timeout, search_path, environment, message)
+
+
 def after_environment(*, name: str, domains: Sequence[str], live: Path, version: int) -> dict[str, str]:
     """What an `after` command is told: the certificate's name, its domains (separated by spaces), the live directory
     and the version that it names now.
@@ -144,9 +159,13 @@ def _systemctl(verb: str, service: ServiceReload, *options: str) -> tuple[str, .
 
 
 def _succeed(
-    argv: Sequence[str], timeout: timedelta, search_path: str, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    timeout: timedelta,
+    search_path: str,
+    environment: Mapping[str, str] | None = None,
+    message: bytes | None = None,
 ) -> bytes:
-    ended = _execute(argv, timeout, search_path, environment)
+    ended = _execute(argv, timeout, search_path, environment, message)
     if ended.code == 0:
         return ended.output
     how = f"failed with exit code {ended.code}" if ended.code > 0 else f"was killed by {_signal_name(-ended.code)}"
@@ -154,13 +173,17 @@ def _succeed(
 
 
 def _execute(
-    argv: Sequence[str], timeout: timedelta, search_path: str, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    timeout: timedelta,
+    search_path: str,
+    environment: Mapping[str, str] | None = None,
+    message: bytes | None = None,
 ) -> _Ended:
     """Run a command to its end. Raises CommandFailed where it cannot be run, or does not end in time."""
     try:
         process = subprocess.Popen(  # noqa: S603 - argv from the configuration, which only its owner can write
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if message is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
@@ -173,15 +196,15 @@ def _execute(
         raise _failed(argv, f"cannot be run ({printable(reason)})", b"") from error
     output = bytearray()
     try:
-        if _drain(process, output, time.monotonic() + timeout.total_seconds()):
+        if _drain(process, output, time.monotonic() + timeout.total_seconds(), message or b""):
             return _Ended(process.returncode, bytes(output))
     finally:
         _end(process)
     raise _failed(argv, f"was killed, for it did not end within {timeout.total_seconds():g} s", bytes(output))
 
 
-def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float) -> bool:
-    """Read until the command ends; whether it did so before the deadline.
+def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float, message: bytes) -> bool:
+    """Write the message and read until the command ends; whether it did so before the deadline.
 
     The end of the output is no end of the command, and a child in the background may hold the output open for ever:
     so it is the process that counts.
@@ -191,12 +214,19 @@ def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float)
     os.set_blocking(pipe, False)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
         while (left := deadline - time.monotonic()) > 0:
             if not selector.get_map():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(left)
-            elif selector.select(min(left, _LOOK_AGAIN)) and not _read(pipe, output):
-                selector.unregister(pipe)
+            for ready, _ in selector.select(min(left, _LOOK_AGAIN)) if selector.get_map() else ():
+                if ready.fd == pipe and not _read(pipe, output):
+                    selector.unregister(pipe)
+                elif ready.fd != pipe and not (message := _write(ready.fd, message)):
+                    selector.unregister(ready.fileobj)
+                    _close_input(process)
             if process.poll() is not None:
                 break
         else:
@@ -204,6 +234,21 @@ def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float)
     # What it wrote last is in the pipe still. Not more: a child in the background may go on writing for ever.
     _read(pipe, output)
     return True
+
+
+def _write(pipe: int, message: bytes) -> bytes:
+    """Write what fits; the rest. Nothing is left for a command that has closed its input."""
+    try:
+        return message[os.write(pipe, message) :]
+    except BlockingIOError:
+        return message
+    except BrokenPipeError:
+        return b""
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _read(pipe: int, output: bytearray) -> bool:
@@ -220,6 +265,7 @@ def _read(pipe: int, output: bytearray) -> bool:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the command's process group if it still runs, and close the output."""
     assert process.stdout is not None
+    _close_input(process)
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

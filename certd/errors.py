@@ -22,6 +22,7 @@ The tree, ours apart from theirs::
     │   └── OcspInvalid           an answer that does not verify
     ├── ChallengeError            a challenge could not be presented or cleaned up
     ├── CommandFailed             a reload, start or after command; carries its output
+    ├── NotifyFailed              a notice that a command or webhook did not take; carries its Retry-After
     ├── Refused                   an operator's request that cannot be carried out now
     └── IllegalTransition         a bug of ours: an event that the phase does not know
 """
@@ -195,6 +196,16 @@ class CommandFailed(CertdError):
     def __init__(self, text: str, output: str = "") -> None:
         super().__init__(text)
         self.output = output
+
+
+class NotifyFailed(CertdError):
+    """A command or webhook did not take a notice; `retry_after` is the webhook's parsed Retry-After or None."""
+
+    code = "notify-failed"
+
+    def __init__(self, text: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class Refused(CertdError):

@@ -14,5 +14,7 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         text = text[: 4 * limit].decode("utf-8", "backslashreplace")
     # Cut before escaping, else a long hostile text costs work; cut again, since escaping makes it longer.
     head = text[: limit + 1]
+    if len(head) <= limit and head.isprintable():
+        return head
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in head)
     return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"

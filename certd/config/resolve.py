@@ -13,6 +13,7 @@ from certd.config import schema
 from certd.config.authorities import resolve_cas
 from certd.config.certificates import Certificates, check_groups
 from certd.config.challenge import SolverTypes
+from certd.config.notify import resolve_notify
 from certd.config.problems import Place, Report
 from certd.config.servers import Servers
 from certd.config.settings import Defaults
@@ -61,6 +62,7 @@ def resolve(
     health = _health(raw.health, report)
     certificates = Certificates(defaults, cas, health, raw.limits.orders_per_day, report)
     _add_all(certificates, [(MAIN, data), *included], report)
+    notify = resolve_notify(raw.notify, MAIN.at("notify"), report, around)
     _check_top(raw, report, around)
     check_groups(certificates.specs, raw.status_group, MAIN.at("status_group"), report)
     timeout = report.value(MAIN.at("http", "timeout"), duration_within, raw.http.timeout, *_HTTP_TIMEOUT)
@@ -74,6 +76,7 @@ def resolve(
         servers=servers.specs,
         certificates=certificates.specs,
         health=health,
+        notify=notify,
         workers=raw.limits.workers,
         proxy=raw.http.proxy,
         http_timeout=timeout,

@@ -42,6 +42,10 @@ Argv = Annotated[
     list[Annotated[str, Meta(description="text; put numbers and words such as yes and no in quotes")]],
     Meta(min_length=1, description="a list of words such as [/usr/sbin/apachectl, graceful] (there is never a shell)"),
 ]
+Webhook = Annotated[
+    str,
+    Meta(min_length=1, max_length=2048, description="an https URL, or an http URL on the loopback", extra=SECRET),
+]
 Unit = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}$", description="the name of a systemd service such as httpd"),
@@ -210,6 +214,30 @@ class Health(Struct, forbid_unknown_fields=True):
     critical: Fraction = "1/8"
 
 
+class Minimum(StrEnum):
+    """The least severity that is told."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Language(StrEnum):
+    """The language of what is told."""
+
+    EN = "en"
+    JA = "ja"
+
+
+class Notify(Struct, forbid_unknown_fields=True):
+    """Whom to tell when health changes: a program that gets JSON on its standard input, a webhook, or both."""
+
+    command: Argv | None = None
+    webhook: Webhook | None = None
+    timeout: Duration = "30s"
+    minimum: Minimum = Minimum.WARNING
+    lang: Language = Language.EN
+
+
 class Log(Struct, forbid_unknown_fields=True):
     """Logging."""
 
@@ -239,6 +267,13 @@ class File(Struct, forbid_unknown_fields=True):
     limits: Limits = field(default_factory=Limits)
     http: Http = field(default_factory=Http)
     health: Health = field(default_factory=Health)
+    notify: (
+        Annotated[
+            Notify | Annotated[list[Notify], Meta(max_length=10)],
+            Meta(description="a mapping with command or webhook, or a list of up to 10 of them"),
+        ]
+        | None
+    ) = None
     log: Log = field(default_factory=Log)
     include: Globs | None = None
 

@@ -88,6 +88,31 @@ def https_url(text: str) -> str:
     return text
 
 
+def webhook_url(text: str) -> str:
+    """The URL as it is, if it is https, or http on the loopback. The text is not repeated: it may hold a token."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("not a URL: no spaces, ASCII only")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("not a URL") from None
+    if parts.scheme not in ("https", "http"):
+        raise ValueError("not an https URL such as https://hooks.example.jp/certd")
+    _check_host(text)
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("not a URL for a webhook: no user name, no fragment")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("http is allowed on the loopback only (127.0.0.1, ::1, localhost); use https")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def proxy_url(text: str) -> str:
     """The proxy as it is, if it is http or https with a host. The text is not repeated: it may hold a password."""
     parts = urlsplit(text)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -155,6 +156,29 @@ class CertificateSpec(msgspec.Struct, frozen=True):
     orders_per_day: int = 10
 
 
+class NotifySpec(msgspec.Struct, frozen=True):
+    """One way to tell the operator of changes in health: a `command` (argv) or a `webhook`, never both."""
+
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+    """https, or http on the loopback. It may hold a token: neither logged nor shown, see `place`."""
+    timeout: timedelta = timedelta(seconds=30)
+    minimum: str = "warning"
+    """`warning` or `critical`: less is not told."""
+    lang: str = "en"
+
+    @property
+    def place(self) -> str:
+        """What may be shown of it: the program, or the webhook's scheme, host and port."""
+        if self.command:
+            return self.command[0]
+        parts = urlsplit(self.webhook)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def __repr__(self) -> str:
+        return f"NotifySpec({self.place})"
+
+
 class HealthPolicy(msgspec.Struct, frozen=True):
     """Fractions of the lifetime left at which health warns and turns critical."""
 
@@ -172,6 +196,7 @@ class Config(msgspec.Struct, frozen=True):
     servers: dict[str, ServerSpec]
     certificates: dict[str, CertificateSpec]
     health: HealthPolicy = HealthPolicy()
+    notify: tuple[NotifySpec, ...] = ()
     workers: int = 32
     proxy: str | None = None
     http_timeout: timedelta = timedelta(seconds=30)

@@ -62,6 +62,15 @@ class AccountView(msgspec.Struct, frozen=True):
     broken: str | None = None
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """A fault of the daemon itself, for health. `subject` None: not about one life."""
+
+    code: str
+    text: str
+    since: datetime
+    subject: Subject | None = None
+
+
 class View(msgspec.Struct, frozen=True):
     """One consistent look at the daemon."""
 
@@ -74,5 +83,7 @@ class View(msgspec.Struct, frozen=True):
     certificates: Sequence[CertificateView]
     servers: Sequence[ServerStateView]
     accounts: Sequence[AccountView]
+    troubles: Sequence[Trouble] = ()
+    """Faults of the daemon itself: errors that nobody foresaw, alarms that cannot be delivered."""
     counters: dict[str, int] = {}
     """Monotonic counters by name, for metrics."""

@@ -56,6 +56,18 @@ ALARMS: Final[dict[str, Words]] = {
         "設定ファイルに誤りがあるため、前回読み込んだ設定で動作しています。",
         "`certd check` が示す行を修正し、`systemctl reload certd` を実行してください。",
     ),
+    "record-unsaved": Words(
+        "certd cannot write its record in the state directory; nothing more is done for this entry until it can.",
+        "See the text: free some space, or mend the file system or its permissions; certd then goes on by itself.",
+        "状態ディレクトリに記録を書き込めません。書き込めるようになるまで、この項目の処理は止まります。",
+        "表示された原因(空き容量、ファイルシステム、権限)を解消してください。その後は自動で続行します。",
+    ),
+    "notify-failed": Words(
+        "Alarms cannot be delivered to a command or webhook of `notify`; they are kept and tried again.",
+        "Run the command by hand, or check the webhook's URL and its service; correct `notify` and reload certd.",
+        "`notify` のコマンドまたはWebhookに通知を届けられません。通知は保存され、再送されます。",
+        "コマンドを手動で実行するか、WebhookのURLと受信側を確認し、`notify` を修正してcertdをリロードしてください。",
+    ),
     "account-unusable": Words(
         "The CA no longer accepts the account.",
         "Get new EAB credentials from the reseller, put them into `cas.NAME.eab` and reload certd; "

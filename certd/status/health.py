@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from certd.model.codes import Because, Code, Kind
 from certd.model.records import AccountRefused, Idle, Installed, Ordering, Registered, Unusable
 from certd.plan import renewal
 from certd.status import servers
 from certd.status.prose import moment, remedy_of, span, text_of
+from certd.status.servers import RECORD_UNSAVED
 from certd.status.shape import Health, Problem, Severity, Standing
 from certd.status.snapshot import EAB_LIFE, eab_deadline, utc
 
@@ -88,6 +91,8 @@ def certificate_problems(view: CertificateView, policy: HealthPolicy, now: datet
     yield from _of_its_failure(view, pressing)
     yield from _of_what_is_served(view, now)
     yield from _of_its_rest(view, pressing, now)
+    if view.broken is not None:
+        yield _problem(RECORD_UNSAVED, pressing or Severity.WARNING, view.broken, certificate=view.name)
 
 
 def _of_the_daemon(view: View) -> Iterator[Problem]:
@@ -97,6 +102,10 @@ def _of_the_daemon(view: View) -> Iterator[Problem]:
         yield _problem("config-error", Severity.WARNING, view.config_error)
     if not view.clock_sure:
         yield _problem(Code.CLOCK_UNSURE, Severity.WARNING)
+    for trouble in view.troubles:
+        about = {str(trouble.subject.kind): trouble.subject.name} if trouble.subject is not None else {}
+        found = _problem(trouble.code, Severity.WARNING, trouble.text, trouble.since)
+        yield replace(found, certificate=about.get("certificate"), ca=about.get("account"), server=about.get("server"))
 
 
 def _pressure(view: CertificateView, spec: CertificateSpec, policy: HealthPolicy, now: datetime) -> Severity | None:
@@ -195,10 +204,16 @@ def _of_an_account(view: AccountView, now: datetime, *, used: bool, needed: bool
     if record is None:
         yield _problem(Code.RECORD_BROKEN, serious, view.broken or "", ca=name)
         return
+    if view.broken is not None:
+        yield _problem(RECORD_UNSAVED, Severity.WARNING, view.broken, ca=name)
     if isinstance(record, Registered):
         if record.ledger.hold is not None and record.ledger.hold.timer.until - now > LONG_HOLD:
             text = f"The CA asked for a pause until {moment(record.ledger.hold.timer.until, now)}."
             yield _problem(Code.CA_HELD, Severity.WARNING, text, record.ledger.hold.timer.set_at, ca=name)
+        failure = record.ledger.failure
+        if failure is not None and failure.kind in _NEED_A_PERSON:
+            # It still orders: new contacts that are refused, or a CA that denied the account once.
+            yield _problem(failure.code, Severity.WARNING, failure.text, failure.first_at, ca=name)
         return
     if isinstance(record, AccountRefused | Unusable):
         code = Code.ACCOUNT_REFUSED if isinstance(record, AccountRefused) else "account-unusable"

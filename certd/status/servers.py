@@ -20,12 +20,18 @@ _HARMLESS: Final = frozenset({"server-stopped", "after-failed", "reload-owed"})
 """Failures of a server that works as it is."""
 
 
+RECORD_UNSAVED: Final = "record-unsaved"
+"""What happened is known, but the disk does not take it."""
+
+
 def problems(view: ServerStateView) -> Iterator[Problem]:
     """Each thing that keeps a server from serving what it should."""
     name, record = view.spec.id, view.record
     if record is None:
         yield _problem(Code.RECORD_BROKEN, Severity.CRITICAL, view.broken or "", name)
         return
+    if view.broken is not None:
+        yield _problem(RECORD_UNSAVED, Severity.WARNING, view.broken, name)
     settled = record.settled if isinstance(record, Deploying) else record
     failure = settled.failure
     owed = settled.wanted > settled.confirmed

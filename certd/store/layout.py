@@ -48,6 +48,7 @@ class Layout:
             )
         self.lock = self.root / "lock"
         self.daemon = self.root / "daemon.json"
+        self.alarms = self.root / "alarms.json"
         self.accounts = self.root / "accounts"
         self.servers = self.root / "servers"
         self.certificates = self.root / "certs"

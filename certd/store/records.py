@@ -1,9 +1,10 @@
-"""The records of certificates, servers, accounts and of the daemon itself."""
+"""The records of certificates, servers, accounts, alarms and of the daemon itself."""
 
 from __future__ import annotations
 
 import msgspec
 
+from certd.model.alarms import AlarmRecord
 from certd.model.records import AccountRecord, CertificateRecord, DaemonRecord, ServerRecord
 from certd.store import recordfile
 from certd.store.disk import PASSABLE, PRIVATE, Disk
@@ -12,6 +13,7 @@ _certificate: msgspec.json.Decoder[CertificateRecord] = msgspec.json.Decoder(Cer
 _server: msgspec.json.Decoder[ServerRecord] = msgspec.json.Decoder(ServerRecord)
 _account: msgspec.json.Decoder[AccountRecord] = msgspec.json.Decoder(AccountRecord)
 _daemon = msgspec.json.Decoder(DaemonRecord)
+_alarms = msgspec.json.Decoder(AlarmRecord)
 
 
 class Records(Disk):
@@ -52,3 +54,10 @@ class Records(Disk):
     def save_daemon(self, record: DaemonRecord) -> None:
         self._may_write()
         recordfile.write(self.layout.daemon, record, _daemon)
+
+    def load_alarms(self) -> AlarmRecord | None:
+        return recordfile.read(self.layout.alarms, _alarms)
+
+    def save_alarms(self, record: AlarmRecord) -> None:
+        self._may_write()
+        recordfile.write(self.layout.alarms, record, _alarms)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from certd.model import records
+from certd.model import alarms, records
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STATE.md").read_text()
 
@@ -29,7 +29,13 @@ def structs(kind: object, seen: set[type[msgspec.Struct]]) -> Iterator[type[msgs
 
 ALL: list[type[msgspec.Struct]] = [
     struct
-    for record in (records.CertificateRecord, records.ServerRecord, records.AccountRecord, records.DaemonRecord)
+    for record in (
+        records.CertificateRecord,
+        records.ServerRecord,
+        records.AccountRecord,
+        records.DaemonRecord,
+        alarms.AlarmRecord,
+    )
     for struct in structs(record, set())
 ]
 
