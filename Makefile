@@ -57,6 +57,10 @@ schema: venv ## Write the JSON Schema of the configuration anew
 bench: venv ## Measure, and print ratios side by side; nothing passes or fails
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
+.PHONY: simulate
+simulate: venv ## 100,000 certificates for three years in virtual time: does anything expire, or stampede?
+	$(BIN)/python tests/simulate/run.py $(ARGS)
+
 .PHONY: lock
 lock: ## Lock the newest allowed requirements anew
 	.ci/lock
