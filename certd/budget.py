@@ -15,6 +15,7 @@ from certd.model.specs import CaLimits
 
 PATIENCE = timedelta(minutes=10)
 """Who waits for an order to end is woken when one does; this is for the case that the wake is lost."""
+TOLERANCE = timedelta(minutes=5)
 LAPSE = timedelta(minutes=5)
 """A place in the queue is lost so long after its turn: one who no longer asks holds up nobody."""
 
@@ -55,7 +56,7 @@ class Budget:
             rank = bisect_left(self._queue, (urgency, name))
             if rank < free:
                 self._in_flight.add(name)
-                self._placed.append(now)
+                insort(self._placed, now)  # another thread's now may be a little later
                 return None
             turn = self._turn(rank, now)
             insort(self._queue, (urgency, name))
@@ -68,8 +69,7 @@ class Budget:
         `unused_since`: when the permit was reserved, if no order was placed with it.
         """
         with self._lock:
-            self._leave_queue(name)
-            if name not in self._in_flight:
+            if self._leave_queue(name) is None and name not in self._in_flight:
                 return []
             self._in_flight.discard(name)
             if unused_since is not None and unused_since in self._placed:
@@ -101,7 +101,7 @@ class Budget:
         return max(at + (rounds + 1) * self.limits.new_orders_per, now + timedelta(seconds=1))
 
     def _forget_old(self, now: datetime) -> None:
-        if self._placed and self._placed[-1] > now:
+        if self._placed and self._placed[-1] > now + TOLERANCE:
             # The clock was set back: what was placed in a future that did not come counts from now.
             self._placed = deque(min(placed, now) for placed in self._placed)
         while self._placed and self._placed[0] <= now - self.limits.new_orders_per:

@@ -34,24 +34,18 @@ class Clock:
     def now(self) -> datetime:
         """The wall clock; looks for a jump on the way."""
         with self._lock:
-            now, elapsed = self._wall(), self._monotonic()
-            wall, since = self._anchor
-            jump = (now - wall) - timedelta(seconds=elapsed - since)
-            if abs(jump) > JUMP:
-                self._doubt = f"the clock jumped by {jump.total_seconds():.0f} s"
-            self._anchor = (now, elapsed)
-            return now
+            return self._look()
 
     def remember(self, last_seen: datetime) -> None:
         """Compare with the latest time that an earlier run has seen."""
         with self._lock:
-            if self._wall() < last_seen - AGREES:
+            if self._look() < last_seen - AGREES:
                 self._doubt = f"the clock is behind {last_seen:%Y-%m-%d %H:%M} UTC, which an earlier run has seen"
 
     def heard(self, date: datetime) -> None:
         """A CA's Date header (RFC 9110 section 6.6.1) settles it, one way or the other."""
         with self._lock:
-            difference = self._wall() - date
+            difference = self._look() - date  # a jump that nobody has noticed yet is settled as well
             if abs(difference) <= AGREES:
                 self._doubt = None
             else:
@@ -60,9 +54,19 @@ class Clock:
     @property
     def doubt(self) -> str | None:
         """Why the clock is not believed; None if it is."""
-        self.now()
-        return self._doubt
+        with self._lock:
+            self._look()
+            return self._doubt
 
     @property
     def sure(self) -> bool:
         return self.doubt is None
+
+    def _look(self) -> datetime:
+        now, elapsed = self._wall(), self._monotonic()
+        wall, since = self._anchor
+        jump = (now - wall) - timedelta(seconds=elapsed - since)
+        if abs(jump) > JUMP:
+            self._doubt = f"the clock jumped by {jump.total_seconds():.0f} s"
+        self._anchor = (now, elapsed)
+        return now

@@ -34,7 +34,8 @@ from certd.model.records import (
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
 from certd.plan.backoff import backoff, clamp_retry_after
-from certd.plan.certificate import DAY, SOON, need, poll_delay
+from certd.plan.certificate import DAY, EMERGENCY_BACKOFF, SOON, need, poll_delay
+from certd.plan.renewal import emergency_time
 
 PROBE_EVERY = timedelta(hours=6)
 STATUS_EVERY = timedelta(hours=24)
@@ -326,13 +327,22 @@ def _renew_installed(record: Installed, event: ev.RenewRequested, at: Context) -
 
 
 def _failed_ledger(ledger: Ledger, event: ev.Failed, at: Context) -> Ledger:
-    delay = _delay(event, ledger.attempts, at)
     return replace(
         ledger,
-        retry=timers.after(at.now, delay),
+        retry=timers.after(at.now, _order_delay(event, ledger.attempts, at)),
         failure=_failure(ledger, event, at),
         clean_up=None,
     )
+
+
+def _order_delay(event: ev.Failed, attempt: int, at: Context) -> timedelta:
+    """Until the next order: a Retry-After makes it longer than our back-off, never shorter (I4)."""
+    own = _delay(replace(event, retry_after=None), attempt, at)
+    if event.retry_after is None:
+        return own
+    if at.facts.live is not None and at.now >= emergency_time(at.facts.live.leaf):
+        own = min(own, EMERGENCY_BACKOFF)
+    return max(own, clamp_retry_after(event.retry_after))
 
 
 def _delay(event: ev.Failed, attempt: int, at: Context) -> timedelta:

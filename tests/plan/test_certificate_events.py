@@ -286,6 +286,23 @@ def test_a_failure_that_ends_the_order(event, wait):
     assert after.ledger.attempts == 2
 
 
+@pytest.mark.parametrize(
+    ("left", "retry_after", "wait"),
+    [
+        (None, SECOND, 64 * MINUTE),
+        (None, 3 * HOUR, 3 * HOUR),
+        (DAY, SECOND, 10 * MINUTE),
+        (DAY, 3 * HOUR, 3 * HOUR),
+    ],
+)
+def test_a_retry_after_never_shortens_the_wait_for_an_order(left, retry_after, wait):
+    """I4: a CA that says "in a second" again and again is not asked every minute; in an emergency ten minutes do."""
+    facts = CertificateFacts(live=Live(7, leaf(left))) if left else CertificateFacts()
+    record = ordering(order_url=None, ledger=ledger(attempts=7))
+    after = advanced(record, failed(Kind.RATE_LIMITED, Step.NEW_ORDER, retry_after=retry_after), facts)
+    assert after.ledger.retry == Timer(NOW, NOW + wait)
+
+
 def test_a_failure_keeps_its_beginning():
     """`first_at` is that of the first failure in a row, `at` that of the latest."""
     record = ordering(ledger=ledger(failure=failure()))
