@@ -53,6 +53,10 @@ schema: venv ## Write the JSON Schema of the configuration anew
 	$(BIN)/python -c 'import json; from certd.challenges import OPTIONS; from certd.config import json_schema; \
 	    print(json.dumps(json_schema(OPTIONS), indent=2, ensure_ascii=False))' > docs/certd.schema.json
 
+.PHONY: kill
+kill: venv parts ## SIGKILL certd at every moment of a first issue and of a renewal (about half an hour)
+	CERTD_KILL_SHARES=$(WORKERS) $(BIN)/python -m pytest -n $(WORKERS) -rP -k killed tests/system/test_kill.py $(ARGS)
+
 .PHONY: bench
 bench: venv ## Measure, and print ratios side by side; nothing passes or fails
 	$(BIN)/python tests/bench/run.py $(ARGS)
