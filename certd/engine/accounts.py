@@ -76,6 +76,8 @@ class Accounts:
 
     def _facts(self, spec: CaSpec, record: AccountRecord, now: datetime) -> AccountFacts:
         verify = False
+        # A clock that is set back makes everything so far older than it is: else no answer would ever be new enough.
+        self._started_at = min(self._started_at, now)
         if isinstance(record, Registered):
             stale = now - record.verified_at >= CLOCK_PROBE or record.verified_at > now
             verify = record.verified_at < self._started_at or (stale and not self._of.clock.sure)

@@ -54,6 +54,7 @@ class Engine:
         self._seen = store.load_daemon()
         if self._seen is not None:
             clock.remember(self._seen.last_seen)
+        self._was_sure = True
         self.config_error: str | None = None
         self._check_directories(config)
         self._shared.restore_budgets()
@@ -91,9 +92,17 @@ class Engine:
             self._shared.lives.forget(spec.name)
 
     def note_time(self) -> None:
-        """Remember on disk that it is at least this late (ARCHITECTURE 4d). Raises StateError."""
-        now = self._shared.clock.now()
-        if self._shared.clock.sure and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
+        """Remember on disk that it is at least this late; when the clock has come to be doubted, ask the CAs for theirs.
+
+        To be called every few seconds (ARCHITECTURE 4d). Raises StateError.
+        """
+        now, sure = self._shared.clock.now(), self._shared.clock.sure
+        if self._was_sure and not sure:
+            # The account's tick goes on asking until a CA's Date agrees; nothing else might ask for hours.
+            for name in self._shared.config.cas:
+                self._shared.wake(Subject(SubjectKind.ACCOUNT, name), None)
+        self._was_sure = sure
+        if sure and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
             self._seen = DaemonRecord(last_seen=now)
             self._shared.store.save_daemon(self._seen)
 

@@ -38,7 +38,8 @@ def decide(
     spec: CertificateSpec, record: CertificateRecord, facts: CertificateFacts, now: datetime
 ) -> do.CertificateAction:
     """The one thing to do now. Pure: the same arguments, the same answer."""
-    if timers.any_in_future(record, now):
+    # While the clock is doubted nothing goes live, and a gate keeps its time until it is known what time it is.
+    if timers.any_in_future(record, now) and (facts.clock_sure or not isinstance(record, Staged)):
         return do.Reanchor()
     match record:
         case Idle():
@@ -264,7 +265,8 @@ def _decide_staged(
     if record.ledger.presented and timers.due(record.ledger.clean_up, now):
         return do.CleanUp(record.ledger.presented)
     state = gate.judge(spec, record, record.ledger, facts, now)
-    asks = wants_answer(spec, record, facts, now)
+    # By a wrong clock no answer can be judged, nor is it known when it was asked for.
+    asks = facts.clock_sure and wants_answer(spec, record, facts, now)
     if asks and timers.due(record.next_check, now):
         return do.ConfirmStatus(by_get=now >= record.activate.until)
     wake = record.next_check.until if asks and record.next_check else None

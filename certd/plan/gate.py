@@ -123,17 +123,12 @@ def _judge_by_status(policy: OcspPolicy, staged: Staged, ledger: Ledger, live: L
     check, activate_at = staged.check, staged.activate.until
     deadline = effective_deadline(staged, live)
     early = asks_early(policy, ledger, live)
-    good = (
-        check is not None
-        and check.word is OcspWord.GOOD
-        and now - check.asked_at < FRESH
-        and (early or check.asked_at >= activate_at)
-    )
-    if good:
+    # An answer of the future was asked for by a clock that was wrong then: it counts for nothing.
+    lately = check if check is not None and timedelta(0) <= now - check.asked_at < FRESH else None
+    if lately is not None and lately.word is OcspWord.GOOD and (early or lately.asked_at >= activate_at):
         return Open()
     if now >= deadline:
-        asked_lately = check is not None and now - check.asked_at < FRESH
-        if not policy.confirm or asked_lately or now >= deadline + GRACE:
+        if not policy.confirm or lately is not None or now >= deadline + GRACE:
             return Open(forced=_unconfirmed(check) if policy.confirm else None)
         return Closed(deadline + GRACE, Code.OCSP_UNKNOWN)
     if now < activate_at:

@@ -330,6 +330,14 @@ def test_the_responder_is_not_asked(record, its_facts, policy):
     assert isinstance(decided(record, its_facts, NOW + MINUTE, ocsp=policy), do.Wait)
 
 
+def test_an_unsure_clock_asks_nobody_and_keeps_the_gate():
+    """No answer could be judged by it, and a gate that is anchored anew would open before its time."""
+    unsure = facts(clock_sure=False)
+    assert decided(staged(), unsure, NOW + MINUTE) == do.Wait(NOW + 2 * MINUTE, Code.CLOCK_UNSURE)
+    assert decided(staged(), unsure, NOW - DAY) == do.Wait(NOW - DAY + MINUTE, Code.CLOCK_UNSURE)
+    assert decided(staged(), facts(), NOW - DAY) == do.Reanchor()
+
+
 @pytest.mark.parametrize(
     ("record", "its_facts", "policy"),
     [

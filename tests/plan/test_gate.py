@@ -167,6 +167,34 @@ def test_a_shorter_life_moves_the_deadline():
     assert judged(NOW + 6 * MINUTE, record=record, facts=facts(ending(21 * MINUTE))) == gate.Open(Code.OCSP_UNKNOWN)
 
 
+def test_an_answer_of_the_future_counts_for_nothing():
+    """It was asked for by a clock that was put forth meanwhile: neither good, nor the answer that a deadline waits for."""
+    early_bird = staged(check=check(GOOD, ACTIVATE + HOUR))
+    assert judged(record=early_bird) == gate.Closed(ACTIVATE, Code.OCSP_DELAY)
+    assert judged(ACTIVATE, record=early_bird) == gate.Closed(DEADLINE, Code.OCSP_UNKNOWN)
+    forced = staged(check=check(UNKNOWN, DEADLINE + HOUR))
+    assert judged(DEADLINE, record=forced) == gate.Closed(DEADLINE + gate.GRACE, Code.OCSP_UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("record", "policy", "expected"),
+    [
+        (staged(check=check(UNKNOWN)), OcspPolicy(), Code.OCSP_UNKNOWN),
+        (staged(check=check(OcspWord.UNREACHABLE)), OcspPolicy(), Code.OCSP_UNREACHABLE),
+        (staged(check=check(OcspWord.INVALID)), OcspPolicy(), Code.OCSP_INVALID),
+        (staged(), OcspPolicy(), Code.OCSP_UNKNOWN),
+        (staged(check=check(GOOD)), OcspPolicy(), None),
+        (staged(check=check(UNKNOWN)), OcspPolicy(confirm=False), None),
+        (staged(check=check(UNKNOWN), opened=True), OcspPolicy(), None),
+        (staged(issued_at=NOW, deadline=NOW), OcspPolicy(), None),
+        (staged(leaf=replace(leaf(LIFE), ocsp_url=None)), OcspPolicy(), None),
+    ],
+)
+def test_doubt(record, policy, expected):
+    """What health goes on to tell of a set that its deadline made live; nothing where no answer was wanted."""
+    assert gate.doubt(policy, record) == expected
+
+
 # --- for anything at all ----------------------------------------------------------------------------------------
 
 
