@@ -13,6 +13,7 @@ from certd.model import events as ev
 from certd.model.codes import Kind
 from certd.model.facts import ServerFacts
 from certd.model.records import (
+    BatchSet,
     Blame,
     Deploying,
     DeployStage,
@@ -132,19 +133,26 @@ def _loading(record: Deploying, _: ev.ReloadReturned | ev.ServerStarted, at: Con
 
 def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -> ServerRecord:
     match record.stage:
-        case DeployStage.RELOADING if record.fresh:
+        case DeployStage.RELOADING if _restorable(record):
             back = _taken_back(record, ev.TakenBack(Blame.RELOAD_REFUSED, event.text), at)
             return replace(back, wait=timers.after(at.now, REFUSED_SETTLES))
         case DeployStage.RELOADING:
             return _left(record, "server-config-broken", event.text, at)
-        case DeployStage.STARTING if record.was_active:
+        case DeployStage.STARTING if _restorable(record):
             return _taken_back(record, ev.TakenBack(Blame.SERVER_DOWN, event.text), at)
-        case DeployStage.RELOADING_OLD if record.blame is Blame.RELOAD_REFUSED:
+        case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD if (
+            record.blame is Blame.RELOAD_REFUSED or not record.was_active
+        ):
             return replace(record, stage=DeployStage.REAPPLYING, blame_text=event.text)
         case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD:
             return _left(record, "rollback-failed", event.text, at)
         case _:
             return _left(record, "server-down", event.text, at)
+
+
+def _restorable(record: Deploying) -> tuple[BatchSet, ...]:
+    """The sets that can be gone back from: those that moved here, and those that another server's section moved."""
+    return tuple(part for part in record.batch if part.previous is not None)
 
 
 def _taken_back(record: Deploying, event: ev.TakenBack, _: Context) -> Deploying:
@@ -184,7 +192,7 @@ def _blame_settled(record: Deploying, _: ev.BlameSettled, at: Context) -> Settle
     """The old sets serve: one new set alone is rejected, several are tried in halves."""
     settled = record.settled
     failure = _failure(settled, Step.RELOAD, _BLAME_CODES[record.blame or Blame.SERVER_DOWN], record.blame_text, at)
-    suspects = [part for part in record.batch if part.name in record.fresh]
+    suspects = _restorable(record)
     changes: dict[str, Any] = {"failure": failure, "retry": _retry(settled.attempts, at)}
     if len(suspects) == 1:
         guilty = suspects[0]

@@ -36,6 +36,8 @@ MIDDLE = 0.5
 SERVICE, FILES = ServerSpec("web", ServiceReload("httpd")), ServerSpec("files", None)
 FACTS = ServerFacts(verify_seconds=20.0, after=("a",))
 A, B, C, D = (BatchSet(name, 2, 1, f"new-{name}", f"old-{name}") for name in "abcd")
+FIRST = BatchSet("e", 2, None, "new-e")
+"""There is nothing that it can go back to."""
 QUIET = Settled(wanted=3, confirmed=3)
 STAGE = DeployStage
 
@@ -173,14 +175,14 @@ def test_loading_begins(stage, after, event):
 @pytest.mark.parametrize(
     ("record", "code"),
     [
-        (deploying(STAGE.RELOADING, fresh=()), "server-config-broken"),
-        (deploying(STAGE.STARTING, was_active=False), "server-down"),
+        (deploying(STAGE.RELOADING, batch=(FIRST,)), "server-config-broken"),
+        (deploying(STAGE.STARTING, batch=(FIRST,), was_active=False), "server-down"),
         (deploying(STAGE.STARTING_OLD, blame=Blame.SERVER_DOWN), "rollback-failed"),
         (deploying(STAGE.RELOADING_OLD, blame=Blame.REGRESSION), "rollback-failed"),
     ],
 )
 def test_a_command_was_refused_for_good(record, code):
-    """The section ends with the reload owed: nothing new moved, it was down before, or the old sets fail as well."""
+    """The section ends with the reload owed: there is nothing to go back to, or the old sets fail as well."""
     after = advanced(record, ev.CommandRefused("why"))
     assert after == replace(record.settled, failure=told(code), retry=Timer(NOW, NOW + MINUTE))
 
@@ -189,7 +191,14 @@ def test_a_command_was_refused_for_good(record, code):
     ("record", "stage", "blame"),
     [
         (deploying(STAGE.RELOADING), STAGE.RESTORING, Blame.RELOAD_REFUSED),
+        (deploying(STAGE.RELOADING, fresh=()), STAGE.RESTORING, Blame.RELOAD_REFUSED),
         (deploying(STAGE.STARTING), STAGE.RESTORING, Blame.SERVER_DOWN),
+        (deploying(STAGE.STARTING, was_active=False), STAGE.RESTORING, Blame.SERVER_DOWN),
+        (
+            deploying(STAGE.STARTING_OLD, was_active=False, blame=Blame.SERVER_DOWN),
+            STAGE.REAPPLYING,
+            Blame.SERVER_DOWN,
+        ),
         (deploying(STAGE.RELOADING_OLD, blame=Blame.RELOAD_REFUSED), STAGE.REAPPLYING, Blame.RELOAD_REFUSED),
     ],
 )
@@ -306,11 +315,13 @@ def test_a_set_that_does_it_alone():
     assert after.failure == told("server-down")
 
 
-def test_only_what_moved_is_suspected():
-    """A set that was installed before is not to blame for this section."""
+def test_what_another_server_moved_is_suspected_as_well():
+    """A set that was only owed may be to blame; one that there is no way back from was not taken back."""
     after = blamed(A, B, fresh=("b",))
-    assert [r.name for r in after.rejections] == ["b"]
-    nobody = blamed(A, fresh=())
+    assert (after.rejections, after.suspects) == ((), (("a",), ("b",)))
+    alone = blamed(A, FIRST, fresh=("e",))
+    assert [r.name for r in alone.rejections] == ["a"]
+    nobody = blamed(FIRST)
     assert (nobody.rejections, nobody.suspects) == ((), ())
     assert nobody.retry == Timer(NOW, NOW + 4 * MINUTE)
 
