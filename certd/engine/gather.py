@@ -153,9 +153,14 @@ class Gatherer:
         return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection)
 
     def _others_settled(self, spec: CertificateSpec, server: str) -> bool:
-        """I2: a link that several servers load moves only while none of the others is loading."""
-        others = (d.server for d in spec.deploy if d.server != server)
-        return all(isinstance(self._book.server(other), Settled) for other in others)
+        """I2: a link that several servers load moves only while none of the others is loading.
+
+        Nor does it move here while another one suspects this set: it is tried there, apart from others, first.
+        """
+        others = [self._book.server(d.server) for d in spec.deploy if d.server != server]
+        return all(
+            isinstance(other, Settled) and not any(spec.name in group for group in other.suspects) for other in others
+        )
 
     def _deployed_elsewhere(self, config: Config, name: str, server: str) -> bool:
         """I2: what another server is loading, and may give back, is not loaded here at the same time."""
