@@ -1,0 +1,59 @@
+"""A self-signed set, so that a server's configuration loads before the first certificate exists."""
+
+from __future__ import annotations
+
+from authority import DAY, NOW
+from bench import SPEC
+from statedir import NAME, placeholder
+
+from certd.engine.placeholder import ensure
+
+
+def test_made_once(bench):
+    """Where nothing is there; a second time nothing is done."""
+    assert ensure(bench.store, SPEC, NOW)
+    version = bench.store.live_version(NAME)
+    assert bench.store.is_placeholder(NAME, version)
+    assert not ensure(bench.store, SPEC, NOW)
+    assert bench.store.versions(NAME) == [version]
+
+
+def test_a_live_link_is_left_alone(bench):
+    """Whatever it names."""
+    version = bench.version(1, live=True)
+    assert not ensure(bench.store, SPEC, NOW)
+    assert bench.store.live_version(NAME) == version
+
+
+def test_a_lost_link_comes_back(bench):
+    """The newest version that is usable goes live again, before any placeholder is thought of."""
+    bench.version(1)
+    newest = bench.version(2)
+    broken = bench.version(3)
+    (bench.store.layout.version(NAME, broken) / "privkey.pem").unlink()
+    assert ensure(bench.store, SPEC, NOW)
+    assert bench.store.live_version(NAME) == newest
+
+
+def test_an_expired_version_is_no_use(bench):
+    """Then the placeholder it is."""
+    bench.version(1, days=1)
+    assert ensure(bench.store, SPEC, NOW + 2 * DAY)
+    assert bench.store.is_placeholder(NAME, bench.store.live_version(NAME))
+
+
+def test_a_placeholder_that_lost_its_link(bench):
+    """It gets it back; no second one is made."""
+    version = bench.add(placeholder())
+    assert ensure(bench.store, SPEC, NOW)
+    assert bench.store.live_version(NAME) == version
+
+
+def test_prepare(bench):
+    """The engine makes one for each certificate, and knows it at once."""
+    engine = bench.engine()
+    engine.prepare()
+    (shown,) = engine.view().certificates
+    assert shown.placeholder
+    assert shown.facts.live is None
+    assert bench.store.layout.live(NAME).is_symlink()
