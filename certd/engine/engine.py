@@ -92,7 +92,7 @@ class Engine:
             self._shared.lives.forget(spec.name)
 
     def note_time(self) -> None:
-        """Remember on disk that it is at least this late; when the clock has come to be doubted, ask the CAs for theirs.
+        """Remember on disk that it is at least this late; have the CAs asked for the time once the clock is doubted.
 
         To be called every few seconds (ARCHITECTURE 4d). Raises StateError.
         """

@@ -14,7 +14,7 @@ from views import DAY, LIFE, NOW, failure, installed, leaf, ledger, ordering, sp
 
 from certd.errors import IllegalTransition
 from certd.model import events as ev
-from certd.model.codes import Because, Kind
+from certd.model.codes import Because, Code, Kind
 from certd.model.facts import CertificateFacts, Live
 from certd.model.records import (
     CertificateRecord,
@@ -35,6 +35,7 @@ from certd.model.records import (
     Staged,
     Step,
     Timer,
+    Unconfirmed,
 )
 from certd.model.specs import OcspPolicy
 from certd.plan import certificate_events as events
@@ -395,6 +396,25 @@ def test_swapped_and_given_back():
     learnt = replace(swapped, ledger=replace(swapped.ledger, rejected=(3,)))
     back = advanced(learnt, ev.GivenBack())
     assert back == replace(before, ledger=learnt.ledger)
+
+
+def test_a_set_that_its_deadline_made_live():
+    """It is remembered what was amiss, and asked about every half hour, until the responder says what it is."""
+    before = staged(check=OcspCheck(OcspWord.UNREACHABLE, NOW))
+    swapped = advanced(before, ev.Swapped((Owed("web", 4),), 7))
+    doubt = Unconfirmed(before.leaf.serial, Code.OCSP_UNREACHABLE, NOW)
+    assert swapped.ledger.unconfirmed == doubt
+    live = advanced(swapped, ev.Confirmed())
+    assert live.ledger.unconfirmed == doubt
+    asked = advanced(live, ev.RevocationChecked(before.leaf.serial, OcspWord.UNKNOWN))
+    assert asked.ledger.unconfirmed == doubt
+    assert asked.ledger.status_check == Timer(NOW, NOW + timedelta(minutes=30))
+    for word in (OcspWord.GOOD, OcspWord.REVOKED):
+        settled = advanced(asked, ev.RevocationChecked(before.leaf.serial, word))
+        assert settled.ledger.unconfirmed is None
+        assert settled.ledger.status_check == Timer(NOW, NOW + DAY)
+    good = replace(before, ledger=asked.ledger, check=OcspCheck(OcspWord.GOOD, NOW))
+    assert advanced(good, ev.Swapped((), 7)).ledger.unconfirmed is None
 
 
 def test_confirmed():

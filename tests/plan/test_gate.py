@@ -168,7 +168,7 @@ def test_a_shorter_life_moves_the_deadline():
 
 
 def test_an_answer_of_the_future_counts_for_nothing():
-    """It was asked for by a clock that was put forth meanwhile: neither good, nor the answer that a deadline waits for."""
+    """It was asked for by a clock that was wrong then: it is neither good, nor what a deadline waits for."""
     early_bird = staged(check=check(GOOD, ACTIVATE + HOUR))
     assert judged(record=early_bird) == gate.Closed(ACTIVATE, Code.OCSP_DELAY)
     assert judged(ACTIVATE, record=early_bird) == gate.Closed(DEADLINE, Code.OCSP_UNKNOWN)

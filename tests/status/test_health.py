@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from views import DAY, NOW, account, certificate, failure, ledger, server, timer, view
 
-from certd.model.codes import Kind
+from certd.model.codes import Code, Kind
 from certd.model.facts import ServerView
 from certd.model.records import (
     AccountLedger,
@@ -25,6 +25,7 @@ from certd.model.records import (
     KeyWritten,
     NoKey,
     Served,
+    Unconfirmed,
     Unusable,
 )
 from certd.model.view import CertificateView, View
@@ -112,6 +113,19 @@ def test_no_live_certificate() -> None:
     failed = idle(left=None, failure=failure(Kind.TRANSIENT, "x"))
     assert codes(view([failed])) == {"no-live-certificate": "critical", "x": "critical"}
     assert codes(view([replace(failed, placeholder=True)])) == {"placeholder-served": "critical", "x": "critical"}
+
+
+def test_a_deadline_without_a_good_answer() -> None:
+    """A warning with the responder's code, for as long as that certificate is live and was not called good."""
+    doubt = Unconfirmed("0a1b", Code.OCSP_UNKNOWN, NOW - HOUR)
+    judged = health(view([idle(unconfirmed=doubt)]), NOW).problems
+    assert [(p.code, p.severity.value, p.since) for p in judged] == [("ocsp-unknown", "warning", NOW - HOUR)]
+    assert codes(view([idle(unconfirmed=replace(doubt, serial="dead"))])) == {}
+
+
+def test_revoked_before_it_was_live() -> None:
+    """certd goes on by itself, but a CA that does this is told of at once."""
+    assert codes(view([idle(failure=failure(code="revoked"))])) == {"revoked": "warning"}
 
 
 def test_revoked() -> None:
