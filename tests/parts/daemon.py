@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,12 @@ class Certd:
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "certd", "-c", str(self.config_path), *arguments]
+
+    def command(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """`certd ARGUMENTS`, to its end; it must end with `code`."""
+        done = subprocess.run(self.argv(*arguments), capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == code, f"certd {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
 
     def start(self) -> None:
         """Start the daemon, and wait until its status socket answers."""
