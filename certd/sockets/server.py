@@ -112,8 +112,9 @@ class HttpSocket:
         group = self._group_id()
         atomicfile.make_directory(self.path.parent, mode=0o755)
         self._make_way()
-        # A short name: it must fit where the final one fits, and socket paths end at 107 bytes.
-        temp = self.path.parent / f".s{os.getpid()}"
+        # As long as the final name, since socket paths end at 107 bytes; and always the same one, so that a start takes
+        # away what an earlier one left that was killed right here.
+        temp = self.path.with_name(f"~{self.path.name[1:]}")
         temp.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

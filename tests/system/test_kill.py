@@ -70,6 +70,8 @@ class Bench:
         assert site.apache.served(NAME) == serial, died
         assert site.pebble.issued(since) == [serial], f"one order finalized, one certificate issued; {died}"
         assert site.certd.problems() == set(), died
+        assert {entry.name for entry in site.certd.runtime_dir.iterdir()} == {"status.sock", "control.sock"}, died
+        assert not list(site.certd.state_dir.rglob(".certd-tmp-*")), died
         site.certd.stop()
         return passed
 
@@ -115,7 +117,8 @@ class Bench:
 
 @pytest.fixture
 def bench(make_site: Callable[..., Site], start_apache: Callable[..., Apache]) -> Bench:
-    site = make_site([NAME], defaults={"key": "p256"}, ocsp={"propagation_delay": "1s"})
+    limits = {"orders_per_day": 1000, "reload_min_interval": "1s"}
+    site = make_site([NAME], defaults={"key": "p256"}, ocsp={"propagation_delay": "1s"}, top={"limits": limits})
     site.start_around()
     return Bench(site, start_apache([NAME], site.certd.live_dir, start=False))
 
