@@ -49,6 +49,14 @@ BETWEEN_FIRST_TICKS = timedelta(microseconds=500)
 STOP_WITHIN = timedelta(seconds=8)
 ALARMS_STOP_WITHIN = timedelta(seconds=2)
 
+_MADE_ONCE = {
+    "proxy": "http.proxy",
+    "http_timeout": "http.timeout",
+    "workers": "limits.workers",
+    "socket_group": "status_group",
+}
+"""Fields of the configuration, and their keys, that a reload reads but only a start can use."""
+
 
 def run(config_path: Path) -> int:
     """`certd run`: the daemon, until SIGTERM or SIGINT. Returns the exit code."""
@@ -76,7 +84,7 @@ def prepare(config_path: Path) -> int:
         config = load(config_path, solvers=OPTIONS)
         logs.set_up(config.log_level)
         with Process(config, purpose="certd prepare") as process:
-            process.engine.prepare()
+            outcome.code = FAILED if process.engine.prepare() else DONE
     return outcome.code
 
 
@@ -180,7 +188,8 @@ class Process:
 
     def view(self) -> View:
         """The engine's view, and what is wrong with the daemon around it."""
-        return replace(self.engine.view(), troubles=(*self._faults.troubles(), *self._alarms.troubles()))
+        view = self.engine.view()
+        return replace(view, troubles=(*view.troubles, *self._faults.troubles(), *self._alarms.troubles()))
 
     def reload(self) -> str:
         """Read the configuration again, now; a sentence. Raises ConfigError, and then the old one stays at work."""
@@ -221,7 +230,9 @@ class Process:
         """One look around; True when it is time to stop."""
         with self._flags:
             self._flags.wait_for(lambda: self._stop or self._reload, TURN.total_seconds())
-            stop, reload, self._reload = self._stop, self._reload, False
+            stop, reload = self._stop, self._reload
+            if reload:  # else a signal that comes right now would be lost
+                self._reload = False
         if stop:
             return True
         if reload:
@@ -235,7 +246,7 @@ class Process:
         return False
 
     def _take_config(self, config: Config) -> None:
-        self._warn_of_restart(config)
+        self._compare(config)
         before = set(self.engine.subjects())
         self.engine.replace_config(config)
         self._world.replace_config(config)
@@ -253,13 +264,20 @@ class Process:
             self._scheduler.add(subject, now)
         log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
 
-    def _warn_of_restart(self, config: Config) -> None:
+    def _compare(self, config: Config) -> None:
+        """Refuse what only a new process could do, and tell of what has to wait for one."""
         for key in ("state_dir", "runtime_dir"):
             if getattr(config, key) != getattr(self.engine.config, key):
                 raise ConfigError([f"{config.path}: {key}: a change needs a restart: systemctl restart certd"])
+        for field, key in _MADE_ONCE.items():
+            if getattr(config, field) != getattr(self.engine.config, field):
+                log_event(_log, logging.WARNING, f"{key}: the change waits for a restart: systemctl restart certd")
 
     def _status_line(self) -> str:
-        return progress.summary(self.engine.view())
+        try:
+            return progress.summary(self.engine.view())
+        except StateError as error:  # a state directory that cannot be listed is no reason to end
+            return str(error)
 
     def _stopped(self) -> bool:
         with self._flags:

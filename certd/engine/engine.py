@@ -7,6 +7,8 @@ never work.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import random
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -19,9 +21,10 @@ from certd.engine.certificates import Certificates
 from certd.engine.servers import Servers
 from certd.engine.shared import Shared, Wake
 from certd.engine.world import World
-from certd.errors import ConfigError, Refused, StateError
+from certd.errors import CertdError, ConfigError, Refused, StateError
+from certd.logs import log_event
 from certd.model import events as ev
-from certd.model.codes import Because
+from certd.model.codes import Because, Code
 from certd.model.facts import CertificateFacts
 from certd.model.records import DaemonRecord, Idle, Installed, NoKey, Ordering, Registered, Staged
 from certd.model.specs import Config
@@ -32,11 +35,14 @@ from certd.model.view import (
     ServerStateView,
     Subject,
     SubjectKind,
+    Trouble,
     View,
 )
 from certd.store import Store
 
 HOLD = timedelta(days=7)
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -51,7 +57,8 @@ class Engine:
         self._certificates = Certificates(self._shared)
         self._servers = Servers(self._shared)
         self._accounts = Accounts(self._shared, self._started_at)
-        self._seen = store.load_daemon()
+        self._trouble: Trouble | None = None
+        self._seen = self._load_seen()
         if self._seen is not None:
             clock.remember(self._seen.last_seen)
         self._was_sure = True
@@ -85,11 +92,20 @@ class Engine:
             case SubjectKind.ACCOUNT:
                 return self._accounts.tick(subject.name)
 
-    def prepare(self) -> None:
-        """Placeholders where no usable version exists, so that a server's configuration loads. Raises StateError."""
+    def prepare(self) -> list[str]:
+        """Placeholders where no usable version exists, so that a server's configuration loads.
+
+        What is wrong with one certificate's files stops no other: it is logged, and its name is in the answer.
+        """
+        failed = []
         for spec in self._shared.config.certificates.values():
-            placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
+            try:
+                placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
+            except CertdError as error:
+                log_event(_log, logging.ERROR, str(error), certificate=spec.name)
+                failed.append(spec.name)
             self._shared.lives.forget(spec.name)
+        return failed
 
     def note_time(self) -> None:
         """Remember on disk that it is at least this late; have the CAs asked for the time once the clock is doubted.
@@ -102,7 +118,7 @@ class Engine:
             for name in self._shared.config.cas:
                 self._shared.wake(Subject(SubjectKind.ACCOUNT, name), None)
         self._was_sure = sure
-        if sure and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
+        if sure and self._trouble is None and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
             self._seen = DaemonRecord(last_seen=now)
             self._shared.store.save_daemon(self._seen)
 
@@ -194,6 +210,7 @@ class Engine:
             certificates=[*self._managed(), *self._unmanaged()],
             servers=[self._server_view(name) for name in shared.config.servers],
             accounts=[self._account_view(name) for name in shared.config.cas],
+            troubles=() if self._trouble is None else (self._trouble,),
         )
 
     def _managed(self) -> Iterable[CertificateView]:
@@ -264,10 +281,22 @@ class Engine:
         margin = leaf.not_after - (leaf.not_after - leaf.not_before) / 8
         return ev.RollbackRequested(target, leaf, abandoned, max(now, min(now + HOLD, margin)))
 
+    def _load_seen(self) -> DaemonRecord | None:
+        """What an earlier run has seen of time. A file that cannot be read is left as it is, and stops nothing."""
+        try:
+            return self._shared.store.load_daemon()
+        except StateError as error:
+            log_event(_log, logging.ERROR, str(error), code=error.code)
+            self._trouble = Trouble(Code.RECORD_BROKEN, str(error), self._started_at)
+            return None
+
     def _check_directories(self, config: Config) -> None:
         problems = []
         for name, spec in config.cas.items():
-            record = self._shared.book.account(name)
+            try:
+                record = self._shared.book.account(name)
+            except StateError:
+                continue  # told by the account's own tick
             if not isinstance(record, NoKey) and record.directory != spec.directory:
                 problems.append(
                     f"{config.path}: cas.{name}.directory: this account was made at {record.directory}; "
@@ -278,9 +307,11 @@ class Engine:
 
     def _use_accounts(self) -> None:
         for name in self._shared.config.cas:
-            record = self._shared.book.account(name)
-            if isinstance(record, Registered):
-                self._shared.world.use_account(name, record.url)
+            # A record or key that cannot be read is told by the account's own tick.
+            with contextlib.suppress(CertdError):
+                record = self._shared.book.account(name)
+                if isinstance(record, Registered):
+                    self._shared.world.use_account(name, record.url)
 
 
 def _utc(moment: datetime) -> str:

@@ -1,0 +1,79 @@
+"""One broken file stops its own subject only, also while an engine starts (docs/STATE.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from authority import NOW
+from bench import SPEC, Bench
+from msgspec.structs import replace
+from statedir import NAME
+
+from certd.errors import PkiError
+from certd.model.codes import Code
+from certd.model.records import AccountLedger, DaemonRecord, Registered
+
+OTHER = replace(SPEC, name="other.example.jp", domains=("other.example.jp",))
+
+
+def test_something_else_at_one_live_link(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Every other certificate gets its placeholder; the answer and the log name the one that did not."""
+    foreign = bench.store.layout.live(NAME)
+    foreign.mkdir()
+    engine = bench.engine(certificates={NAME: SPEC, OTHER.name: OTHER})
+    assert engine.prepare() == [NAME]
+    assert bench.store.is_placeholder(OTHER.name, bench.store.live_version(OTHER.name) or 0)
+    assert f"{foreign} is not a symbolic link" in caplog.text
+    shown = {one.name: one.broken for one in engine.view().certificates}
+    assert "is not a symbolic link" in (shown[NAME] or "")
+    assert shown[OTHER.name] is None
+    foreign.rmdir()
+    assert engine.prepare() == []
+
+
+@pytest.mark.parametrize("content", [b"", b'{"schema": 2, "last_seen": "2026-11-23T12:00:00Z"}'])
+def test_a_daemon_record_that_cannot_be_read(bench: Bench, content: bytes) -> None:
+    """It is told, and left as it is; nothing rests on it but the doubt in a clock that was set back."""
+    bench.store.layout.daemon.write_bytes(content)
+    engine = bench.engine()
+    (trouble,) = engine.view().troubles
+    assert (trouble.code, trouble.since) == (Code.RECORD_BROKEN, NOW)
+    assert str(bench.store.layout.daemon) in trouble.text
+    engine.note_time()
+    assert bench.store.layout.daemon.read_bytes() == content
+
+
+def test_the_time_is_remembered(bench: Bench) -> None:
+    """Where nothing is wrong; a clock that is behind it is in doubt at the next start."""
+    bench.engine().note_time()
+    assert bench.store.load_daemon() == DaemonRecord(last_seen=NOW)
+    bench.times.passes(timedelta(hours=-2))
+    engine = bench.engine()
+    assert engine.view().troubles == ()
+    assert not engine.view().clock_sure
+
+
+def test_an_account_record_that_cannot_be_read(bench: Bench) -> None:
+    """The CA is shown as broken; the engine starts."""
+    bench.store.save_account("jprs", Registered("https://ca.example.jp/", "https://ca/1", NOW, AccountLedger()))
+    path = bench.store.layout.account_record("jprs")
+    path.write_bytes(b"{")
+    engine = bench.engine()
+    (account,) = engine.view().accounts
+    assert str(path) in (account.broken or "")
+    assert bench.world.done == []
+
+
+def test_an_account_key_that_cannot_be_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account's own tick meets it again; the engine starts."""
+    bench.store.save_account("jprs", Registered("https://ca.example.jp/", "https://ca/1", NOW, AccountLedger()))
+
+    def unreadable(ca: str, url: str) -> None:
+        bench.world.done.append(f"{ca} {url}")
+        raise PkiError("account-key", "the account key is not PEM: no BEGIN line")
+
+    monkeypatch.setattr(bench.world, "use_account", unreadable)
+    engine = bench.engine()
+    assert bench.world.done == ["jprs https://ca/1"]
+    assert engine.view().accounts[0].broken is None

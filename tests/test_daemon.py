@@ -1,0 +1,116 @@
+"""The wiring: what a broken file or a reload does to the process. Signals and sockets are tested in tests/system."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certd.challenges import OPTIONS
+from certd.config import load
+from certd.daemon import Process
+from certd.errors import ConfigError
+from certd.model.codes import Code
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """A reload sets logging up anew."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def write(root: Path, names: tuple[str, ...] = ("a.example.jp", "b.example.jp"), **top: Any) -> Path:
+    """A configuration whose CA is not asked in any of these tests."""
+    path = root / "config.yaml"
+    ca = {"directory": "https://ca.example.jp/dir", "terms_of_service_agreed": True}
+    whole = {
+        "state_dir": str(root / "state"),
+        "runtime_dir": str(root / "run"),
+        "cas": {"one": ca},
+        "defaults": {"challenge": {"type": "http-01", "webroot": str(root)}},
+        "certificates": [{"domains": [name]} for name in names],
+    }
+    path.write_text(yaml.safe_dump(whole | top))
+    return path
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    with Process(load(write(tmp_path), solvers=OPTIONS), purpose="test") as process:
+        yield process
+
+
+def test_prepare_goes_on_and_says_that_it_failed(tmp_path: Path) -> None:
+    """What is in the way of one certificate is named, and costs the exit code; the other gets its placeholder."""
+    config = write(tmp_path)
+    (tmp_path / "state/live/a.example.jp").mkdir(parents=True)
+    argv = [sys.executable, "-m", "certd", "-c", str(config), "prepare"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "a.example.jp is not a symbolic link, which certd did not make" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "state/live/b.example.jp/apache.conf").is_file()
+
+
+def test_a_reload_with_something_in_the_way(tmp_path: Path, process: Process) -> None:
+    """The new configuration is taken all the same, and the others get what they need."""
+    (tmp_path / "state/live/c.example.jp").mkdir()
+    write(tmp_path, ("a.example.jp", "c.example.jp", "d.example.jp"))
+    assert process.reload() == "the configuration is read: 3 certificates"
+    assert (tmp_path / "state/live/d.example.jp/apache.conf").is_file()
+    broken = {one.name: one.broken for one in process.view().certificates if one.broken}
+    assert list(broken) == ["c.example.jp"]
+
+
+@pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])
+def test_directories_do_not_change_while_it_runs(tmp_path: Path, process: Process, key: str) -> None:
+    """The old configuration stays, and the error says what to do."""
+    write(tmp_path, **{key: str(tmp_path / "elsewhere")})
+    with pytest.raises(ConfigError, match=f"{key}: a change needs a restart"):
+        process.reload()
+    assert "needs a restart" in (process.view().config_error or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"http": {"proxy": "http://127.0.0.1:3128"}}, "http.proxy"),
+        ({"http": {"timeout": "10s"}}, "http.timeout"),
+        ({"limits": {"workers": 4}}, "limits.workers"),
+        ({"status_group": "root"}, "status_group"),
+    ],
+)
+def test_what_has_to_wait_for_a_restart_is_said(
+    tmp_path: Path, process: Process, caplog: pytest.LogCaptureFixture, change: dict[str, Any], key: str
+) -> None:
+    """A setting that only a start can use must not seem to be in force."""
+    write(tmp_path, **change)
+    process.reload()
+    assert f"{key}: the change waits for a restart" in caplog.text
+    assert caplog.text.count("waits for a restart") == 1
+
+
+def test_the_troubles_of_all_parts_are_seen(tmp_path: Path) -> None:
+    """The engine's own are not lost among those of the daemon."""
+    config = load(write(tmp_path), solvers=OPTIONS)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/daemon.json").write_text("{")
+    (tmp_path / "state/alarms.json").write_text(json.dumps({"schema": 99}))
+    with Process(config, purpose="test") as process:
+        texts = [trouble.text for trouble in process.view().troubles]
+        assert {trouble.code for trouble in process.view().troubles} == {Code.RECORD_BROKEN}
+    assert [name for name in ("daemon.json", "alarms.json") if any(name in text for text in texts)] == [
+        "daemon.json",
+        "alarms.json",
+    ]
