@@ -24,6 +24,7 @@ from certd.engine import Engine
 from certd.lab import LabCa, LabOptions
 from certd.model.records import AccountRecord, CertificateRecord
 from certd.model.view import Subject
+from certd.scheduler import CLOCK_JUMP
 from certd.status import health, snapshot
 from certd.status.shape import CaState, CertificateState, Problem
 from certd.store import Store
@@ -67,15 +68,14 @@ class Clockwork:
         self.ca = LabCa(self.options, clock=lambda: self.time.true)
         self.ca.start()
         self._webroot = webroot
-        self._kid, mac = self.ca.new_eab()
         self._key_file = root / "eab.key"
         self._key_file.touch(0o600)
-        self._key_file.write_text(mac)
         self._defaults = dict(defaults or {})
         self._due: dict[Subject, datetime] = {}
         self._woken: dict[Subject, datetime] = {}
         self.config_path = root / "config.yaml"
-        self.configure(certificates)
+        self._certificates = certificates
+        self.new_credentials()
         self._start()
 
     def __enter__(self) -> Self:
@@ -89,8 +89,15 @@ class Clockwork:
 
     # --- its life
 
+    def new_credentials(self) -> None:
+        """The reseller hands out new ones; they are configured."""
+        self._kid, mac = self.ca.new_eab()
+        self._key_file.write_text(mac)
+        self.configure(self._certificates)
+
     def configure(self, certificates: Sequence[Mapping[str, Any]], **top: Any) -> None:
         """Write the configuration; `reload` makes a running engine take it."""
+        self._certificates = certificates
         lab = {
             "directory": self.ca.directory_url,
             "contact": ["ops@example.jp"],
@@ -114,7 +121,7 @@ class Clockwork:
         self.world.replace_config(config)
         self.engine.prepare()
         subjects = set(self.engine.subjects())
-        self._due = {subject: self.now for subject in subjects}
+        self._due = dict.fromkeys(subjects, self.now)
 
     def crash(self) -> None:
         """End, wherever it is; nothing is written any more."""
@@ -127,6 +134,7 @@ class Clockwork:
 
     def _start(self) -> None:
         config = load(self.config_path, solvers=OPTIONS)
+        self._anchor = (self.now, self.time.monotonic)
         self.clock = Clock(self.time.wall, lambda: self.time.monotonic)
         self.store = Store.open(config.state_dir, purpose="test", now=self.now)
         self.world = RealWorld(
@@ -140,7 +148,7 @@ class Clockwork:
         rng = random.Random(7)
         self.engine = Engine(config, self.store, self.world, clock=self.clock, rng=rng, wake=self._wake)
         self.engine.prepare()
-        self._due = {subject: self.now for subject in self.engine.subjects()}
+        self._due = dict.fromkeys(self.engine.subjects(), self.now)
 
     # --- time
 
@@ -151,6 +159,7 @@ class Clockwork:
 
     def work(self) -> None:
         """All that is due now, until nothing is; no time passes."""
+        self._turn()
         for _ in range(MOST_TICKS):
             subject = min(self._due, key=lambda one: self._due[one])
             if self._due[subject] > self.now:
@@ -187,6 +196,14 @@ class Clockwork:
             lambda: all(self.state(name).phase == "idle" and self.state(name).live for name in self.names()),
             "every certificate is live and idle",
         )
+
+    def _turn(self) -> None:
+        """What scheduler and daemon do besides: they notice a clock that was set, and remember the time."""
+        wall, monotonic = self._anchor
+        self._anchor = (self.now, self.time.monotonic)
+        if abs((self.now - wall).total_seconds() - (self.time.monotonic - monotonic)) > CLOCK_JUMP.total_seconds():
+            self._due = dict.fromkeys(self._due, self.now)
+        self.engine.note_time()
 
     def _tick(self, subject: Subject) -> None:
         self._woken.pop(subject, None)
