@@ -268,8 +268,9 @@ class Engine:
             raise Refused(f"{name}: a renewal is under way; roll back once it is live (`certd status {name}`)")
         if isinstance(record, Staged) and record.because is Because.ROLLBACK:
             raise Refused(f"{name}: a roll-back to version {record.version} is under way already")
-        # A staged set whose link has moved already is live, whether or not its record says so yet.
-        staged = record if isinstance(record, Staged) and record.version != life.link else None
+        # The link says what is live, whether or not the record has noted that it moved, or was given back.
+        new = record.staged if isinstance(record, Installed) else record if isinstance(record, Staged) else None
+        staged = new if new is not None and new.version != life.link else None
         abandoned = staged.version if staged else life.link
         target = life.link if staged else shared.fallback(name, life.link or 0, record.ledger.revoked)
         if abandoned is None or target is None:
