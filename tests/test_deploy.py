@@ -113,6 +113,32 @@ def test_a_unit_is_never_an_option(systemctl: Path) -> None:
     assert not (systemctl / "argv").exists()
 
 
+# --- a message ---
+
+
+def test_a_message_is_read_from_standard_input(tmp_path: Path) -> None:
+    """All of it, and its end; more than a pipe holds, read late, while output is written."""
+    argv = command(
+        "import pathlib, sys, time",
+        "print('x' * 300_000, flush=True)",
+        f"pathlib.Path({str(tmp_path / 'got')!r}).write_bytes(sys.stdin.buffer.read())",
+    )
+    deploy.tell(argv, b"y" * 300_000, {}, timeout=LONG)
+    assert (tmp_path / "got").read_bytes() == b"y" * 300_000
+
+
+@pytest.mark.parametrize("script", ["import os; os.close(0)", "import sys; sys.stdin.buffer.read(10)", ""])
+def test_a_message_need_not_be_read(script: str) -> None:
+    """One that ends well has succeeded, whatever it has read."""
+    deploy.tell(command(script), b"y" * 300_000, {}, timeout=LONG)
+
+
+def test_a_child_in_the_background_may_hold_the_input() -> None:
+    """It is the command that counts; a reader that never reads does not hold it up."""
+    script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(2)'])"
+    deploy.tell(command(script), b"y" * 300_000, {}, timeout=timedelta(seconds=30))
+
+
 # --- argv ---
 
 

@@ -90,4 +90,6 @@ class AlarmLane:
         finally:
             with self._changed:
                 self._busy.discard(outlet)
+                # Health names an outlet that fails: another one may have to be told, or that it is over.
+                self._nudged = True
                 self._changed.notify_all()

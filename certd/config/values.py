@@ -6,7 +6,7 @@ import ipaddress
 import re
 from datetime import timedelta
 from fractions import Fraction
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from certd.config.names import normal_domain
 from certd.config.problems import shown
@@ -90,17 +90,12 @@ def https_url(text: str) -> str:
 
 def webhook_url(text: str) -> str:
     """The URL as it is, if it is https, or http on the loopback. The text is not repeated: it may hold a token."""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("not a URL: no spaces, ASCII only")
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError("not a URL") from None
+    parts = _split_unseen(text)
     if parts.scheme not in ("https", "http"):
         raise ValueError("not an https URL such as https://hooks.example.jp/certd")
-    _check_host(text)
-    if "@" in parts.netloc or parts.fragment:
-        raise ValueError("not a URL for a webhook: no user name, no fragment")
+    if not parts.hostname or "@" in parts.netloc or parts.fragment:
+        raise ValueError("not a URL for a webhook: it names a host, no user and no fragment")
+    _port(text)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("http is allowed on the loopback only (127.0.0.1, ::1, localhost); use https")
     return text
@@ -114,12 +109,26 @@ def _is_loopback(host: str) -> bool:
 
 
 def proxy_url(text: str) -> str:
-    """The proxy as it is, if it is http or https with a host. The text is not repeated: it may hold a password."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text or not text.isascii():
+    """The proxy as it is, if it is http with a host. The text is not repeated: it may hold a password."""
+    parts = _split_unseen(text)
+    if parts.scheme == "https":
+        raise ValueError(
+            "proxies are spoken to by http only, such as http://proxy.example.jp:3128; TLS goes through it"
+        )
+    if parts.scheme != "http" or not parts.hostname:
         raise ValueError("not a proxy such as http://proxy.example.jp:3128")
     _port(text)
     return text
+
+
+def _split_unseen(text: str) -> SplitResult:
+    """The parts of a URL that may hold a secret: what urlsplit says of a wrong one would repeat it."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("not a URL: no spaces, ASCII only")
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError("not a URL") from None
 
 
 def email(text: str) -> str:

@@ -82,7 +82,7 @@ def test_only_what_is_critical_is_told_daily() -> None:
 
 
 def test_warnings_of_a_first_issue_may_pass() -> None:
-    """On the way to its first certificate nothing is wrong yet: minutes of it are not told, but a failure is at once."""
+    """On the way to its first certificate nothing is wrong yet: minutes of it are not told; a failure is."""
     key = Key("placeholder-served", "certificate", "example.jp")
     patience = PATIENCE // MINUTE
     assert told([(0, W), (patience - 1, O), (60, O)], key=key) == []
@@ -150,7 +150,8 @@ def test_the_queue_is_bounded() -> None:
     assert [one.id for one in outlet.pending] == sorted((o.id for o in outlet.pending), key=lambda i: int(i[17:]))
     first = plan.batch(outlet, NOW)
     assert len(first) == plan.BATCH
-    assert plan.delivered(record, "all", first, 501).outlets[0].left_out == 0
+    after = plan.delivered(record, "all", first, 501).outlets[0]
+    assert after == Outlet("all", outlet.pending[plan.BATCH :]), "what was not in the message waits for the next"
 
 
 def test_a_new_outlet_is_told_what_stands() -> None:

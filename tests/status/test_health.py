@@ -28,7 +28,7 @@ from certd.model.records import (
     Unconfirmed,
     Unusable,
 )
-from certd.model.view import CertificateView, View
+from certd.model.view import CertificateView, Subject, SubjectKind, Trouble, View
 from certd.status import Severity, Standing, health
 
 HOUR = timedelta(hours=1)
@@ -246,6 +246,40 @@ def test_a_registration_that_sites_wait_for_is_told_at_once() -> None:
     assert codes(view(accounts=[failing])) == {}
     bare = idle(left=None)
     assert codes(view([bare], accounts=[failing])) == {"no-live-certificate": "warning", "x": "warning"}
+
+
+def test_a_registered_account_that_needs_a_person() -> None:
+    """It still orders, so it is a warning; but at once. What passes by itself is none."""
+    for kind, expected in ((Kind.OPERATOR, {"x": "warning"}), (Kind.ACCOUNT, {"x": "warning"}), (Kind.TRANSIENT, {})):
+        failing = AccountLedger(failure=failure(kind, "x"))
+        registered = replace(account(), record=replace(account().record, ledger=failing))
+        assert codes(view(accounts=[registered])) == expected
+
+
+def test_a_record_that_cannot_be_written_is_told() -> None:
+    """A full disk: everything is known and nothing can be done. As pressing as its certificate is."""
+    full = "cannot write state.json: the file system is full"
+    assert codes(view([certificate(broken=full)])) == {"record-unsaved": "warning"}
+    assert codes(view([certificate(left=5 * DAY, broken=full)]))["record-unsaved"] == "critical"
+    assert codes(view(servers=[replace(server(), broken=full)])) == {"record-unsaved": "warning"}
+    assert codes(view(accounts=[replace(account(), broken=full)])) == {"record-unsaved": "warning"}
+    (problem,) = health(view([certificate(broken=full)]), NOW).problems
+    assert (problem.text, problem.certificate) == (full, "example.jp")
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [(SubjectKind.CERTIFICATE, "certificate"), (SubjectKind.SERVER, "server"), (SubjectKind.ACCOUNT, "ca"), (None, "")],
+)
+def test_faults_of_the_daemon_are_told(kind: SubjectKind | None, named: str) -> None:
+    """A tick that raises, alarms that cannot be delivered: since when, and of whom where it is of one."""
+    subject = Subject(kind, "x") if kind is not None else None
+    (problem,) = health(view(troubles=(Trouble("bug:error", "ValueError: odd", NOW, subject),)), NOW).problems
+    assert (problem.code, problem.severity, problem.text) == ("bug:error", Severity.WARNING, "ValueError: odd")
+    assert problem.since == NOW
+    assert {key: getattr(problem, key) for key in ("certificate", "server", "ca")} == {
+        key: ("x" if key == named else None) for key in ("certificate", "server", "ca")
+    }
 
 
 def test_an_account_that_nobody_uses_is_a_warning() -> None:
