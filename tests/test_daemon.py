@@ -76,7 +76,8 @@ def test_a_reload_with_something_in_the_way(tmp_path: Path, process: Process) ->
 @pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])
 def test_directories_do_not_change_while_it_runs(tmp_path: Path, process: Process, key: str) -> None:
     """The old configuration stays, and the error says what to do."""
-    write(tmp_path, **{key: str(tmp_path / "elsewhere")})
+    change: dict[str, Any] = {key: str(tmp_path / "elsewhere")}
+    write(tmp_path, **change)
     with pytest.raises(ConfigError, match=f"{key}: a change needs a restart"):
         process.reload()
     assert "needs a restart" in (process.view().config_error or "")

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UnsetType
 
 from certd.config import schema
-from certd.config.eab import read_eab_key
+from certd.config.eab import VARIABLE, read_eab_key
 from certd.config.problems import Place, Report
 from certd.config.shape import require
 from certd.config.surroundings import Surroundings
@@ -102,12 +102,24 @@ def _eab(raw: schema.Eab | None, data: Any, place: Place, report: Report, around
         issued=raw.issued,
     )
     if around.check_host:
-        key = "hmac_key_credential" if spec.hmac_key_file is None else "hmac_key_file"
-        try:
-            read_eab_key(spec, around.environ)
-        except ConfigError as error:
-            report.error(place.at(key), error.problems[0])
+        _check_key(spec, place, report, around)
     return spec
+
+
+def _check_key(spec: EabSpec, place: Place, report: Report, around: Surroundings) -> None:
+    key = "hmac_key_credential" if spec.hmac_key_file is None else "hmac_key_file"
+    if spec.hmac_key_file is None and VARIABLE not in around.environ:
+        # `certd check` in a shell, or `certd prepare` before the web server, is not given what the service gets.
+        report.warning(
+            place.at(key),
+            f"not looked at: ${VARIABLE} is not set here; only a unit with LoadCredential={spec.hmac_key_credential}:"
+            "PATH has it",
+        )
+        return
+    try:
+        read_eab_key(spec, around.environ)
+    except ConfigError as error:
+        report.error(place.at(key), error.problems[0])
 
 
 def _trust(raw: str | None, place: Place, report: Report, around: Surroundings) -> Path | None:

@@ -112,9 +112,7 @@ def proxy_url(text: str) -> str:
     """The proxy as it is, if it is http with a host. The text is not repeated: it may hold a password."""
     parts = _split_unseen(text)
     if parts.scheme == "https":
-        raise ValueError(
-            "proxies are spoken to by http only, such as http://proxy.example.jp:3128; TLS goes through it"
-        )
+        raise ValueError("proxies are spoken to by http only, such as http://proxy.example.jp:3128")
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError("not a proxy such as http://proxy.example.jp:3128")
     _port(text)

@@ -35,11 +35,6 @@ _REPLACED = [
     ),
     (
         "agreed: true",
-        "agreed: true, eab: {kid: K, hmac_key_credential: b}",
-        "1: cas.ca.eab.hmac_key_credential: $CREDENTIALS_DIRECTORY is not set",
-    ),
-    (
-        "agreed: true",
         "agreed: true, eab: {kid: K, hmac_key_file: /nowhere/key}",
         "1: cas.ca.eab.hmac_key_file: cannot read /nowhere/key: No such file or directory",
     ),
@@ -197,6 +192,7 @@ _ADDED = [
     ("health: {warn: 1/8}", "4: health.critical: 1/8 is not below health.warn, which is 1/8"),
     ("health: {warn: 2}", "4: health.warn: must be a fraction such as 1/3, not the number 2"),
     ("http: {proxy: 'ftp://u:pw@x'}", "4: http.proxy: not a proxy such as http://proxy.example.jp:3128"),
+    ("http: {proxy: 'https://x:3128'}", "4: http.proxy: proxies are spoken to by http only, such as http://proxy"),
     ("http: {timeout: 0s}", "4: http.timeout: 0s is out of range; 1s to 10m is allowed"),
     ("log: {level: loud}", '4: log.level: must be one of debug, info, warning, error, not "loud"'),
     ("state_dir: var", '4: state_dir: must be an absolute path, not "var"'),

@@ -338,9 +338,18 @@ def test_a_key_file_that_others_read_is_refused(folder: Folder) -> None:
 
 
 def test_a_credential_is_checked_where_systemd_put_it(folder: Folder) -> None:
-    """A credential that is there is fine."""
+    """A credential that is there is fine, one that is not is a mistake."""
     folder.write("eab", KEY, 0o400)
     text = CA.replace("terms", "eab: {kid: K, hmac_key_credential: eab}, terms") + DEFAULTS
-    assert "$CREDENTIALS_DIRECTORY is not set" in folder.errors(text)[0]
     folder.environ["CREDENTIALS_DIRECTORY"] = str(folder.path)
     assert folder.errors(text) == []
+    assert f"cannot read {folder.path}/other" in folder.errors(text.replace("credential: eab", "credential: other"))[0]
+
+
+def test_a_credential_is_not_looked_for_where_systemd_gave_none(folder: Folder) -> None:
+    """`certd check` in a shell, and `certd prepare` in a unit of its own, work with the service's configuration."""
+    text = CA.replace("terms", "eab: {kid: K, hmac_key_credential: eab}, terms") + DEFAULTS
+    assert folder.errors(text) == []
+    (found,) = folder.warnings(text + "certificates: [{domains: [a.jp]}]\n")
+    assert found.startswith("config.yaml:1: cas.ca.eab.hmac_key_credential: not looked at: $CREDENTIALS_DIRECTORY")
+    assert "LoadCredential=eab:PATH" in found

@@ -128,11 +128,31 @@ def test_https_urls_are_kept_as_they_are() -> None:
     assert values.https_url("https://CA.example:8443/DV/getDirectory?x=1").startswith("https://CA.example")
 
 
-@pytest.mark.parametrize("text", ["socks5://p:1", "proxy:3128", "http://", "http://user:pw@"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "socks5://u:pw@p:1",
+        "proxy:3128",
+        "http://",
+        "http://user:pw@",
+        "http://user:pw\u2100@proxy:3128",
+        "http://user:pw@[proxy:3128",
+        "http://user:pw@proxy:0",
+        "http://user:pw x@proxy:3128",
+    ],
+)
 def test_a_wrong_proxy_is_not_repeated(text: str) -> None:
     """It may hold a password."""
     with pytest.raises(ValueError) as caught:
         values.proxy_url(text)
+    assert "pw" not in str(caught.value)
+
+
+def test_a_proxy_over_tls_is_refused_at_once() -> None:
+    """The exchanger cannot use one; the configuration must not promise it."""
+    assert values.proxy_url("http://user:pw@proxy.example.jp:3128") == "http://user:pw@proxy.example.jp:3128"
+    with pytest.raises(ValueError, match="by http only") as caught:
+        values.proxy_url("https://user:pw@proxy.example.jp:3128")
     assert "pw" not in str(caught.value)
 
 
