@@ -16,7 +16,6 @@ from certd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
 
 STATUS_LIMIT = 400
 
@@ -46,10 +45,6 @@ class ServiceManager:
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
         self._send("", text)
-
-    def extend_timeout(self, by: timedelta) -> None:
-        """Starting, or stopping, takes so much longer."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(by.total_seconds() * 1_000_000)}", "")
 
     def watchdog(self, healthy: Callable[[], bool]) -> None:
         """Feed the watchdog at half its time for as long as `healthy` says so; call once.

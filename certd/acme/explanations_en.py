@@ -263,10 +263,6 @@ TEXTS: Final[dict[str, Text]] = {
         "Restore accounts/NAME/account.key from a backup; it must be RSA of 2048 bits or more, P-256 or P-384, "
         "unencrypted PEM.",
     ),
-    "pki:eab-mac-key": Text(
-        "The EAB MAC key cannot be read.",
-        "Copy the key into the file of `cas.NAME.eab.hmac_key_file` again: base64url, whole, nothing else in it.",
-    ),
     "pki:key-mismatch": Text("The certificate does not belong to the key that certd made for it.", CA_SUPPORT),
     "pki:names-missing": Text("The certificate lacks a name that was ordered.", CA_SUPPORT),
     "pki:names-extra": Text("The certificate holds names that were not ordered.", CA_SUPPORT),

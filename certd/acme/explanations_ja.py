@@ -240,10 +240,6 @@ TEXTS: Final[dict[str, Text]] = {
         "accounts/NAME/account.key をバックアップから復元してください。2048 ビット以上の RSA、P-256、P-384 の"
         "いずれかで、暗号化されていない PEM である必要があります。",
     ),
-    "pki:eab-mac-key": Text(
-        "EAB の MAC 鍵が読めません。",
-        "`cas.NAME.eab.hmac_key_file` のファイルに鍵全体(base64url)だけを入れ直してください。",
-    ),
     "pki:key-mismatch": Text("証明書が、certd の作った鍵に対応していません。", CA_SUPPORT),
     "pki:names-missing": Text("注文した名前が証明書にありません。", CA_SUPPORT),
     "pki:names-extra": Text("注文していない名前が証明書に含まれています。", CA_SUPPORT),

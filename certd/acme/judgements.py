@@ -253,7 +253,6 @@ _OTHER_KINDS: Final[dict[str, Kind]] = {
     # A maintenance page with status 200 looks like this, so it must pass by itself.
     "protocol:broken-answer": Kind.TRANSIENT,
     "pki:account-key": Kind.OPERATOR,
-    "pki:eab-mac-key": Kind.OPERATOR,
     "pki:key-mismatch": Kind.OPERATOR,
     "pki:names-missing": Kind.OPERATOR,
     "pki:names-extra": Kind.OPERATOR,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from josepy.errors import Error as JoseError
-from josepy.json_util import decode_b64jose, encode_b64jose
+from josepy.json_util import encode_b64jose
 from josepy.jwa import ES256, ES384, HS256, RS256
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 MIN_RSA_BITS: Final = 2048
 
 _EC_ALGORITHMS: Final = {"secp256r1": ES256, "secp384r1": ES384}
-_MAC_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class AccountKey:
@@ -83,18 +81,6 @@ class AccountKey:
 def base64url(data: bytes) -> str:
     """Base64url without padding (RFC 8555 section 6.1), for the CSR in finalize."""
     return str(encode_b64jose(data))
-
-
-def decode_mac_key(text: str) -> bytes:
-    """The MAC key of an external account binding from its base64url form.
-
-    Surrounding space, padding and the letters of plain base64 are taken as well: CAs hand keys out in all these forms.
-    Raises PkiError `eab-mac-key`, which never shows the key.
-    """
-    plain = text.strip().rstrip("=").replace("+", "-").replace("/", "_")
-    if not _MAC_KEY.fullmatch(plain) or len(plain) % 4 == 1:
-        raise PkiError("eab-mac-key", "the EAB MAC key is not base64url; copy it again, whole and without quotes")
-    return bytes(decode_b64jose(plain))
 
 
 def _algorithm_for(key: JWK) -> Any:

@@ -18,8 +18,6 @@ _FIELDS = {"challenge": "challenges"}
 _MOST_NAMED = 5
 """Domains that one warning about overlaps names."""
 
-Listed = Sequence[tuple[Place, Mapping[str, Any]]]
-
 
 class Certificates:
     """Takes in one certificate after the other; `specs` are those without mistakes, by name."""

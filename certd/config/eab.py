@@ -25,7 +25,7 @@ def read_eab_key(spec: EabSpec, environ: Mapping[str, str] | None = None) -> byt
     """The raw MAC key, from the file or from the systemd credential that `spec` names.
 
     `environ` is the process's environment by default. Raises ConfigError with one sentence that names the file or the
-    variable: missing, unreadable, readable by others, or not base64url of at least 16 bytes.
+    variable: missing, unreadable, readable by others, or not base64url or base64 of at least 16 bytes.
     """
     if spec.hmac_key_file is not None:
         path = spec.hmac_key_file
@@ -65,7 +65,8 @@ def _read_secret(path: Path) -> bytes:
 
 
 def _decoded(content: bytes, path: Path) -> bytes:
-    text = content.strip().rstrip(b"=")
+    # The letters of plain base64 are taken as well: CAs and resellers hand keys out in both alphabets.
+    text = content.strip().rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
     if len(content) > LONGEST_FILE or re.fullmatch(rb"[A-Za-z0-9_-]*", text) is None:
         raise ConfigError([f"{path} does not hold one base64url text (RFC 4648 section 5); copy the key as given"])
     try:

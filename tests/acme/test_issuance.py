@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from parts import Pebble, Webroot, eventually
 
 from certd.acme.client import Client
-from certd.acme.jws import AccountKey, decode_mac_key
+from certd.acme.jws import AccountKey
 from certd.acme.order import next_step
 from certd.acme.problems import judge, judge_order
 from certd.challenges.http01 import Http01, WebrootOptions
@@ -95,7 +96,7 @@ def test_from_a_key_to_a_certificate(start_pebble: Callable[..., Pebble], webroo
     with pytest.raises(ProblemError) as caught:
         client.new_account(["ops@example.test"], terms_agreed=True)
     assert judge(caught.value, Step.ACCOUNT).code == "acme:external-account-required"
-    eab = ("kid-1", decode_mac_key(MAC_KEY))
+    eab = ("kid-1", base64.urlsafe_b64decode(MAC_KEY))
     made = client.new_account(["ops@example.test"], terms_agreed=True, eab=eab)
     found = client.new_account(only_return_existing=True)
     assert (made.created, found.created, made.url) == (True, False, found.url)

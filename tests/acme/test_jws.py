@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from certd.acme.jws import AccountKey, base64url, decode_mac_key
+from certd.acme.jws import AccountKey, base64url
 from certd.errors import PkiError
 
 # The RSA key of RFC 7517 appendix A.2; RFC 7638 section 3.1 gives its thumbprint.
@@ -123,22 +123,6 @@ def test_external_account_binding() -> None:
     assert "d" not in key.jwk
     expected = hmac.new(mac_key, f"{jws['protected']}.{jws['payload']}".encode(), hashlib.sha256).digest()
     assert unpadded(jws["signature"]) == expected
-
-
-@pytest.mark.parametrize("text", ["-_-_AAEC", " -_-_AAEC\n", "+/+/AAEC", "-_-_AAE=", "-_-_AA=="])
-def test_mac_keys_in_the_forms_that_cas_hand_out(text: str) -> None:
-    """Base64url and base64, with or without padding and line ends."""
-    plain = text.strip().replace("+", "-").replace("/", "_").rstrip("=")
-    assert decode_mac_key(text) == unpadded(plain)
-
-
-@pytest.mark.parametrize("text", ["", "  ", "not base64!", "AAAAA", "ab\ncd", "秘密"])
-def test_broken_mac_keys(text: str) -> None:
-    """They are refused, and the error does not show them."""
-    with pytest.raises(PkiError) as caught:
-        decode_mac_key(text)
-    assert caught.value.code == "eab-mac-key"
-    assert not text.strip() or text.strip() not in str(caught.value)
 
 
 @pytest.mark.parametrize(

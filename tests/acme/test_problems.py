@@ -173,7 +173,6 @@ def test_compound_is_judged_by_its_parts() -> None:
         (errors.ProtocolError("x"), Step.POLL, "protocol:broken-answer", Kind.TRANSIENT),
         (errors.PkiError("key-mismatch", "x"), Step.DOWNLOAD, "pki:key-mismatch", Kind.TRANSIENT),
         (errors.PkiError("key-unreadable", "x"), Step.FINALIZE, "pki:key-unreadable", Kind.NEW_ORDER),
-        (errors.PkiError("eab-mac-key", "x"), Step.ACCOUNT, "pki:eab-mac-key", Kind.OPERATOR),
         (errors.PkiError("novel", "x"), Step.STORE, "pki:novel", Kind.OPERATOR),
         (errors.ChallengeError("x"), Step.PRESENT, "challenge:not-presented", Kind.OPERATOR),
         (OSError(errno.ENOSPC, "x"), Step.STORE, "os:no-resources", Kind.TRANSIENT),
