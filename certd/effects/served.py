@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -10,13 +11,15 @@ from certd import ocsp, pki, probe
 from certd.errors import OcspError, OcspInvalid
 from certd.http import Exchanger
 from certd.model.records import BatchSet, Leaf, OcspCheck, OcspWord, Seen, Served, Sight
-from certd.model.specs import CertificateSpec, VerifySpec
+from certd.model.specs import Address, CertificateSpec, VerifySpec
 from certd.text import printable
 
 IN_A_ROW = 3
-"""The new certificate is seen this often before it is believed: old workers may still accept (ARCHITECTURE 4b)."""
+"""The new certificate is seen this often before it is believed: old workers may still accept (ARCHITECTURE 4b). A
+handshake that fails is tried this often as well: workers that leave drop connections."""
 HANDSHAKE = 5.0
-AT_ONCE = 8
+"""Seconds for one handshake, with the attempts after a failed one."""
+AT_ONCE = 16
 OCSP_DEADLINE = timedelta(seconds=10)
 
 Target = tuple[BatchSet, VerifySpec, str]
@@ -76,7 +79,20 @@ def _look_at(target: Target) -> Seen:
     for address in verify.connect:
         for name in verify.names or (own_name,):
             for _ in range(IN_A_ROW):
-                seen = probe.handshake(address, name, timeout=HANDSHAKE, proxy_protocol=verify.proxy_protocol)
+                seen = _handshake(address, name, verify.proxy_protocol)
                 if seen.sight is not Sight.LEAF or seen.fingerprint != part.fingerprint:
                     return Seen(part.name, seen.sight, seen.fingerprint)
     return Seen(part.name, Sight.LEAF, part.fingerprint)
+
+
+def _handshake(address: Address, name: str, proxy_protocol: str | None) -> probe.Probe:
+    """What is served, once; only what fails `IN_A_ROW` times, or takes the whole time, has failed."""
+    began = time.monotonic()
+    for _ in range(IN_A_ROW):
+        left = began + HANDSHAKE - time.monotonic()
+        if left <= 0:
+            break
+        seen = probe.handshake(address, name, timeout=left, proxy_protocol=proxy_protocol)
+        if seen.sight not in (Sight.BROKEN, Sight.REFUSED):
+            break
+    return seen

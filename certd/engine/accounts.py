@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
+from certd.config import read_eab_key
 from certd.engine import telling
 from certd.engine.shared import STEPS_MOST, Shared
-from certd.errors import StateError
+from certd.errors import ConfigError, StateError
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.facts import AccountFacts
 from certd.model.records import AccountRecord, NoKey, Registered
-from certd.model.specs import CaSpec
+from certd.model.specs import CaSpec, EabSpec
 from certd.model.view import Subject, SubjectKind
 from certd.plan import account as plan
 
@@ -89,6 +90,14 @@ class Accounts:
 def _offer(spec: CaSpec) -> str:
     """What the CA is offered at registration, as a digest: a change of it is worth a new attempt."""
     eab = spec.eab
-    source = f"{eab.kid} {eab.hmac_key_file} {eab.hmac_key_credential} {eab.issued}" if eab else ""
+    source = f"{eab.kid} {eab.hmac_key_file} {eab.hmac_key_credential} {eab.issued} {_key_of(eab)}" if eab else ""
     parts = [spec.directory, *spec.contact, str(spec.terms_of_service_agreed), source, str(spec.trust)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _key_of(eab: EabSpec) -> str:
+    """The MAC key, for the digest only: who corrects it in its file has made another offer."""
+    try:
+        return read_eab_key(eab).hex()
+    except ConfigError:
+        return "unreadable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -29,6 +30,13 @@ from certd.model.records import (
 )
 from certd.model.specs import CertificateSpec, Config, Deployment, ServerSpec
 from certd.plan import account, certificate, gate
+
+
+class Look(NamedTuple):
+    """What handshakes showed, and when the first of them began."""
+
+    seen: tuple[Seen, ...]
+    began: datetime
 
 
 class Gatherer:
@@ -74,7 +82,7 @@ class Gatherer:
         names: frozenset[str],
         record: ServerRecord,
         activity: Activity,
-        seen: tuple[Seen, ...] | None,
+        look: Look | None,
         now: datetime,
         *,
         shared_loading: bool,
@@ -124,7 +132,8 @@ class Gatherer:
             next_gate=min(gates, default=None),
             shared_busy=any(self._deployed_elsewhere(config, name, spec.id) for name in names),
             shared_loading=shared_loading,
-            seen=seen,
+            seen=look.seen if look else None,
+            seen_from=look.began if look else None,
             verifiable=any(deployment.verify for deployment in deployments.values()),
             verify_seconds=max(
                 (d.verify.timeout.total_seconds() for d in deployments.values() if d.verify), default=30.0

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from certd.effects.served import Target, sni
 from certd.engine import telling
+from certd.engine.gather import Look
+from certd.engine.looks import Looks
 from certd.engine.shared import STEPS_MOST, Shared
 from certd.errors import BrokenRecord, CommandFailed, PkiError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.facts import ServerFacts
-from certd.model.records import Activity, BatchSet, Deploying, Seen
-from certd.model.specs import Deployment, ServerSpec
+from certd.model.records import Activity, BatchSet, Deploying
+from certd.model.specs import ServerSpec
 from certd.model.view import Subject, SubjectKind
 from certd.plan import server as plan
 from certd.plan.server_events import advance
@@ -30,12 +31,13 @@ class Servers:
 
     def __init__(self, shared: Shared) -> None:
         self._of = shared
+        self._looks = Looks(shared)
         self._activities: dict[str, Activity] = {}
 
     def tick(self, server: str) -> datetime:
         """Do all that is due for a server; when it is due next."""
         subject = Subject(SubjectKind.SERVER, server)
-        seen: tuple[Seen, ...] | None = None
+        look: Look | None = None
         try:
             for _ in range(STEPS_MOST):
                 spec = self._of.config.servers.get(server)
@@ -43,7 +45,7 @@ class Servers:
                     return self._of.clock.now() + FAR
                 activity, shared_loading = self._activity(spec), self._loads_elsewhere(spec)
                 with self._of.section:
-                    due, action, facts = self._decide(subject, spec, activity, shared_loading, seen)
+                    due, action, facts = self._decide(subject, spec, activity, shared_loading, look)
                     if isinstance(action, do.SwapLinks | do.RestoreLinks):
                         # In the section from the decision on: no roll-back comes between it and the links.
                         self._carry_out(subject, spec, action, facts)
@@ -51,9 +53,9 @@ class Servers:
                 if due is not None:
                     return due
                 if isinstance(action, do.Look):
-                    seen = self._of.world.look(self._targets(spec, action.batch))
+                    look = self._looks.look(spec, self._of.book.server(server), action.batch)
                     continue
-                seen = None
+                look = None
                 self._carry_out(subject, spec, action, facts)
         except StateError as error:
             self._of.trouble(subject, error)
@@ -77,7 +79,7 @@ class Servers:
         spec: ServerSpec,
         activity: Activity,
         shared_loading: bool,
-        seen: tuple[Seen, ...] | None,
+        look: Look | None,
     ) -> tuple[datetime | None, do.ServerAction, ServerFacts]:
         """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
         with self._of.book.lock(subject):
@@ -86,7 +88,7 @@ class Servers:
             now = self._of.clock.now()
             names = self._of.deployable(spec.id)
             facts = self._of.gather.server(
-                self._of.config, spec, names, record, activity, seen, now, shared_loading=shared_loading
+                self._of.config, spec, names, record, activity, look, now, shared_loading=shared_loading
             )
             action = plan.decide(spec, record, facts, now)
             if isinstance(action, do.Wait):
@@ -204,7 +206,7 @@ class Servers:
         failed, texts = [], []
         for name in names:
             certificate = self._of.config.certificates.get(name)
-            deployment = self._deployment(spec, name)
+            deployment = self._looks.deployment(spec, name)
             link = self._of.lives.of(name).link
             if certificate is None or deployment is None or link is None:
                 continue
@@ -214,17 +216,3 @@ class Servers:
                 failed.append(name)
                 texts.append(f"{name}: {error}")
         return ev.AfterRun(tuple(failed), "; ".join(texts[:5]))
-
-    def _targets(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> list[Target]:
-        targets: list[Target] = []
-        for part in batch:
-            deployment = self._deployment(spec, part.name)
-            certificate = self._of.config.certificates.get(part.name)
-            if certificate is not None and deployment is not None and deployment.verify is not None:
-                targets.append((part, deployment.verify, sni(certificate)))
-        return targets
-
-    def _deployment(self, spec: ServerSpec, name: str) -> Deployment | None:
-        certificate = self._of.config.certificates.get(name)
-        found = (d for d in certificate.deploy if d.server == spec.id) if certificate else iter(())
-        return next(found, None)

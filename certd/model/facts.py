@@ -79,6 +79,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
     """Somebody's reload runs on another server that loads sets of this one."""
     seen: tuple[Seen, ...] | None = None
     """What handshakes showed in this tick; None: not looked yet."""
+    seen_from: datetime | None = None
+    """When the first of these handshakes began; None: just now."""
     verifiable: bool = True
     """False: no set of the batch has anything to verify by."""
     verify_seconds: float = 30.0

@@ -175,8 +175,7 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     if facts.seen is None:
         return do.Look(record.batch)
-    settled = not facts.verifiable and now >= record.wait.set_at + SETTLE
-    judged = verdict.judge(record.batch, record.before, facts.seen, final=timed_out or settled)
+    judged = verdict.judge(record.batch, record.before, facts.seen, final=_final(record, facts, now))
     match judged:
         case verdict.Served(not_served):
             loaded = record.wait.set_at + SETTLE
@@ -187,6 +186,14 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
             return do.LeaveOwed("reload-ineffective", f"the old certificate is still served: {_listed(names)}")
         case verdict.Unclear():
             return do.Wait(now + SOON, Code.SERVER_LOADING)
+
+
+def _final(record: Deploying, facts: ServerFacts, now: datetime) -> bool:
+    """Whether the verdict is due. Many handshakes take long: what is held against a server was seen after its time."""
+    assert record.wait is not None
+    if not facts.verifiable:
+        return now >= record.wait.set_at + SETTLE
+    return (facts.seen_from or now) >= record.wait.until
 
 
 def _restoring(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
@@ -216,9 +223,8 @@ def _loading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: d
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     if facts.seen is None:
         return do.Look(tuple(verdict.reversed_set(s) for s in record.batch if s.previous is not None))
-    settled = not facts.verifiable and now >= record.wait.set_at + SETTLE
     back = tuple(verdict.reversed_set(s) for s in record.batch if s.previous is not None)
-    judged = verdict.judge(back, record.before, facts.seen, final=timed_out or settled)
+    judged = verdict.judge(back, record.before, facts.seen, final=_final(record, facts, now))
     if isinstance(judged, verdict.Unclear):
         return do.Wait(now + SOON, Code.SERVER_LOADING)
     if now < record.wait.set_at + SETTLE:

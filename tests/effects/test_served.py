@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from authority import NOW, Authority, Identity
-from peers import Peer, peer, replying, server_context
 from parts import free_port
+from peers import Peer, peer, replying, server_context
 from statedir import placeholder
 from views import spec
 
@@ -85,6 +85,19 @@ def test_the_new_leaf(serve: Serve):
 def test_old_workers_may_still_accept(serve: Serve, leaves: tuple[Identity, ...]):
     """One old answer among three, and it is the old one that is served."""
     assert looked(serve(*leaves)) == Seen("example.jp", Sight.LEAF, mark(OLD))
+
+
+@pytest.mark.parametrize(("dropped", "sight"), [(1, Sight.LEAF), (2, Sight.LEAF), (3, Sight.BROKEN)])
+def test_a_worker_that_leaves_drops_a_connection(tmp_path: Path, dropped: int, sight: Sight):
+    """It is tried again at once; a server that fails three times in a row has failed."""
+    context, left = server_context(tmp_path, NEW, AUTHORITY.chain(NEW)), iter(range(dropped))
+
+    def drop(_: ssl.SSLObject | ssl.SSLSocket, __: str | None, ___: ssl.SSLContext) -> int | None:
+        return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR if next(left, None) is not None else None
+
+    context.sni_callback = drop
+    with peer(_until_the_end, context) as server:
+        assert looked(server).sight is sight
 
 
 def test_every_address_counts(serve: Serve):

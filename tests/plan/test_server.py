@@ -275,6 +275,15 @@ def test_when_the_time_is_up(seen, expected):
     assert told == expected
 
 
+@pytest.mark.parametrize("stage", [STAGE.LOADING, STAGE.LOADING_OLD])
+def test_a_look_that_began_in_time_and_ended_late(stage):
+    """Handshakes with many hosts take their time: what they missed is looked at once more before it is called harm."""
+    record = deploying(stage, wait=PAST, blame=Blame.REGRESSION)
+    down = (Seen("a", Sight.BROKEN), Seen("b", Sight.REFUSED))
+    assert decided(record, now_is(ACTIVE, seen=down, seen_from=PAST.until - SECOND)) == LOADING
+    assert decided(record, now_is(ACTIVE, seen=down, seen_from=PAST.until)) != LOADING
+
+
 def test_a_server_that_dies_twice():
     """The second time it is the new set's fault."""
     action = decided(deploying(STAGE.LOADING, started=True), now_is(FAILED))
