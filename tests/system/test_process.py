@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pytest
 from parts import Behaviour, Certd, Process, Site, eventually, free_port
-from parts.site import KID
+from parts.site import KID, MAC
 
 from certd.lab import LabCa, LabOptions
 
@@ -154,7 +154,8 @@ def test_it_is_ready_without_its_ca(start_certd: Callable[..., Certd], manager: 
 def test_wrong_credentials_are_told_at_start_and_harm_no_certificate(make_site: Callable[..., Site]) -> None:
     """A CA that refuses the external account binding: log, status and health say so with a remedy.
 
-    What is live stays live, served and without a problem of its own; the daemon is ready and stays up.
+    What is live stays live, served and without a problem of its own; the daemon is ready and stays up. When the key
+    is corrected in its file, a reload of the configuration tries again at once.
     """
     site = make_site(["one.test"])
     site.start()
@@ -176,7 +177,12 @@ def test_wrong_credentials_are_told_at_start_and_harm_no_certificate(make_site: 
         assert site.served() == live
         assert site.certd.live_serials() == live
         assert not [one for one in site.certd.health()["problems"] if one.get("certificate")]
-        site.certd.stop()
+
+        key.write_text(MAC)
+        site.certd.reload()
+        eventually(lambda: site.certd.status()["cas"][0]["account"] == "registered", "another try with the right key")
+        assert site.certd.problems() == set()
+        assert len(site.pebble.orders()) == 1, "an account needs no order to be made"
 
 
 def test_expired_credentials_are_told_at_start(start_certd: Callable[..., Certd], tmp_path: Path) -> None:
