@@ -152,12 +152,18 @@ class Engine:
         if spec is None:
             raise Refused(f"{name} is not in the configuration; `certd status` lists the names")
         after = self._certificates.apply(spec, None, ev.RenewRequested(now))
+        if isinstance(after, Staged | Installed):
+            for deployment in spec.deploy:
+                self._servers.try_again(deployment.server, name)
+            self._shared.wake_servers(spec)
         self._shared.wake_certificate(name)
         match after:
             case Staged(because=Because.ROLLBACK) | Installed(staged=Staged(because=Because.ROLLBACK)):
                 return f"{name}: the roll-back is brought to its end first; then a new certificate is ordered"
             case Staged() if after.opened:
                 return f"{name}: a new certificate is already issued; it goes live now"
+            case Staged() if after.activate.until <= self._shared.clock.now():
+                return f"{name}: a new certificate is already issued; it goes live once responder and server allow it"
             case Staged():
                 return f"{name}: a new certificate is already issued; it goes live at {_utc(after.activate.until)}"
             case Installed():

@@ -73,6 +73,11 @@ class Servers:
         self._apply(subject, spec, ev.ReloadOwed(), ServerFacts())
         self._of.wake(subject, None)
 
+    def try_again(self, server: str, name: str) -> None:
+        """The operator asks for a certificate whose set waits for this server. Raises StateError."""
+        spec = self._of.config.servers[server]
+        self._apply(Subject(SubjectKind.SERVER, server), spec, ev.RetryRequested(name), ServerFacts())
+
     def _decide(
         self,
         subject: Subject,

@@ -219,6 +219,12 @@ class ReloadOwed(msgspec.Struct, frozen=True):
     """Another server's section moved links that this one loads as well."""
 
 
+class RetryRequested(msgspec.Struct, frozen=True):
+    """The operator asks for this certificate again: what kept the server from it is taken to be mended."""
+
+    name: str
+
+
 ServerEvent = (
     Failed
     | Reanchored
@@ -233,6 +239,7 @@ ServerEvent = (
     | BlameSettled
     | AfterRun
     | ReloadOwed
+    | RetryRequested
 )
 
 

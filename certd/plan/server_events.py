@@ -86,6 +86,17 @@ def _reload_owed(record: ServerRecord, _: ev.ReloadOwed, __: Context) -> ServerR
     return replace(record, settled=replace(record.settled, wanted=record.settled.wanted + 1))
 
 
+def _retry_requested(record: ServerRecord, event: ev.RetryRequested, _: Context) -> ServerRecord:
+    """The back-off ends, and a rejected set of this certificate is tried once more (ARCHITECTURE 4d)."""
+    if isinstance(record, Deploying):
+        return replace(record, settled=_with_another_try(record.settled, event.name))
+    return _with_another_try(record, event.name)
+
+
+def _with_another_try(settled: Settled, name: str) -> Settled:
+    return replace(settled, retry=None, rejections=tuple(r for r in settled.rejections if r.name != name))
+
+
 def _after_run(record: Settled, event: ev.AfterRun, at: Context) -> Settled:
     if not event.failed:
         return replace(record, after=(), attempts=0, retry=None, failure=None)
@@ -235,9 +246,11 @@ _Transition = Callable[[Any, Any, Context], Any]
 TRANSITIONS: dict[tuple[type, type], _Transition] = {
     (Settled, ev.Reanchored): _reanchored,
     (Settled, ev.ReloadOwed): _reload_owed,
+    (Settled, ev.RetryRequested): _retry_requested,
     (Settled, ev.AfterRun): _after_run,
     (Deploying, ev.Reanchored): _reanchored,
     (Deploying, ev.ReloadOwed): _reload_owed,
+    (Deploying, ev.RetryRequested): _retry_requested,
     (Deploying, ev.LinksSwapped): _links_swapped,
     (Deploying, ev.LinksRestored): _links_restored,
     (Deploying, ev.ReloadReturned): _loading,

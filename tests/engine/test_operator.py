@@ -25,7 +25,9 @@ from certd.model.records import (
     Ordering,
     Owed,
     Registered,
+    Rejection,
     Request,
+    Settled,
     Staged,
     Timer,
 )
@@ -109,6 +111,20 @@ def test_renew_when_installed(bench):
     before = saved(bench)
     assert "already in place" in bench.engine().renew(NAME)
     assert saved(bench) == before
+
+
+@pytest.mark.parametrize("live", [1, 2])
+def test_renew_when_the_server_refused(bench, live):
+    """What kept the server from it is taken to be mended: the back-off and the rejection of this set end."""
+    bench.version(1, live=True)
+    record = staged(bench.version(2, live=live == 2), 2, activate=Timer(NOW - HOUR, NOW - HOUR))
+    saved(bench, record if live == 1 else Installed(Ledger(), record, 1, (Owed("web", 1),), NOW))
+    later = Timer(NOW, NOW + HOUR)
+    rejections = (Rejection(NAME, 2, later, "why"), Rejection("other.jp", 2, later, "why"))
+    bench.store.save_server("web", Settled(1, 0, 3, later, rejections=rejections))
+    answer = bench.engine().renew(NAME)
+    assert ("once responder and server allow it" in answer) is (live == 1)
+    assert bench.store.load_server("web") == Settled(1, 0, 3, None, rejections=rejections[1:])
 
 
 def test_a_name_that_is_not_configured(bench):

@@ -69,6 +69,7 @@ def told(code: str, text: str = "why", step: Step = Step.RELOAD) -> Failure:
 EVENTS = {
     "Reanchored": ev.Reanchored(),
     "ReloadOwed": ev.ReloadOwed(),
+    "RetryRequested": ev.RetryRequested("a"),
     "AfterRun": ev.AfterRun(),
     "LinksSwapped": ev.LinksSwapped((A, B)),
     "LinksRestored": ev.LinksRestored((A, B)),
@@ -86,6 +87,7 @@ TABLE = """
                   Settled    Deploying
 Reanchored        Settled    Deploying
 ReloadOwed        Settled    Deploying
+RetryRequested    Settled    Deploying
 AfterRun          Settled    -
 LinksSwapped      -          Deploying
 LinksRestored     -          Deploying
@@ -255,6 +257,15 @@ def test_a_reload_that_came_to_be_owed_meanwhile():
     after = advanced(owing, ev.SectionConfirmed())
     assert (after.wanted, after.confirmed) == (5, 4)
     assert advanced(QUIET, ev.ReloadOwed()).wanted == 4
+
+
+def test_the_operator_has_mended_what_was_wrong():
+    """The back-off ends and this certificate's set is no longer rejected, during a deployment as well."""
+    rejections = tuple(Rejection(name, 2, timer(HOUR), "why") for name in ("a", "b"))
+    record = replace(QUIET, retry=timer(HOUR), rejections=rejections, attempts=3)
+    after = advanced(record, ev.RetryRequested("a"))
+    assert after == replace(record, retry=None, rejections=rejections[1:])
+    assert advanced(deploying(STAGE.LOADING, settled=record), ev.RetryRequested("a")).settled == after
 
 
 @pytest.mark.parametrize(("attempts", "wait"), [(1, MINUTE), (3, 4 * MINUTE), (50, HOUR)])
