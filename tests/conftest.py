@@ -8,13 +8,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from parts import Apache, LabSite, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
 
-PARTS = {"make_labsite", "make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
+PARTS = {"hostile_pebble", "make_labsite", "make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 """Variables of the machine that would change what is tested; proxies go as well."""
+
+
+settings.register_profile("certd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("certd")  # a busy machine is no failure
 
 
 def pytest_configure() -> None:

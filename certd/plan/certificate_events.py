@@ -18,14 +18,12 @@ from certd.model.facts import CertificateFacts
 from certd.model.records import (
     CertificateRecord,
     Draw,
-    Failure,
     Hold,
     Idle,
     Installed,
     Ledger,
     OcspWord,
     Ordering,
-    Parked,
     Request,
     Staged,
     Step,
@@ -33,33 +31,14 @@ from certd.model.records import (
 )
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
-from certd.plan.backoff import backoff, clamp_retry_after
-from certd.plan.certificate import DAY, EMERGENCY_BACKOFF, SOON, need, poll_delay
-from certd.plan.renewal import emergency_time
+from certd.plan.certificate import DAY, SOON, need, poll_delay
+from certd.plan.certificate_failures import Context, failed_ledger, order_failed, park
 
 PROBE_EVERY = timedelta(hours=6)
 STATUS_EVERY = timedelta(hours=24)
 UNCONFIRMED_EVERY = timedelta(minutes=30)
 """The status check of a certificate that went live without a good answer: the first good one ends its warning."""
-CHORE_JITTER = 0.2
 CLEAN_UP_EVERY = timedelta(hours=1)
-PARKED_MOST = timedelta(days=30)
-FRESH_ORDER = timedelta(minutes=10)
-"""A 404 on an order younger than this is a replica that lags (ARCHITECTURE 4d)."""
-POLLS_MOST = 5
-"""Times that "read it again" is believed in a row, before the order is given up."""
-
-
-class Context:
-    """What every transition may look at besides record and event."""
-
-    __slots__ = ("draw", "facts", "now", "spec")
-
-    def __init__(self, spec: CertificateSpec, facts: CertificateFacts, now: datetime, draw: float) -> None:
-        self.spec, self.facts, self.now, self.draw = spec, facts, now, draw
-
-    def jittered(self, delay: timedelta) -> timedelta:
-        return delay * (1 - CHORE_JITTER + 2 * CHORE_JITTER * self.draw)
 
 
 def advance(
@@ -230,43 +209,12 @@ def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> 
 
 
 def _order_ended(record: Ordering, event: ev.OrderEnded, at: Context) -> Idle:
-    return Idle(ledger=_failed_ledger(record.ledger, event.failed, at))
+    return Idle(ledger=failed_ledger(record.ledger, event.failed, at))
 
 
 def _order_parked(record: Ordering, _: ev.OrderParked, at: Context) -> Idle:
     failed = ev.Failed(Step.DOWNLOAD, Kind.TRANSIENT, "parked", "the CA did not issue in time; the order is kept")
-    return _park(record, failed, at)
-
-
-def _park(record: Ordering, failed: ev.Failed, at: Context) -> Idle:
-    assert record.order_url is not None
-    parked = Parked(
-        order_url=record.order_url,
-        key_id=record.key_id,
-        ca=record.ca,
-        directory=record.directory,
-        ask=timers.after(at.now, at.jittered(DAY)),
-        until=at.now + PARKED_MOST,
-    )
-    ledger = _failed_ledger(record.ledger, failed, at)
-    return Idle(ledger=replace(ledger, parked=(*ledger.parked, parked)))
-
-
-def _order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | Idle:
-    """One exchange for the order failed: whether the order lives on (ARCHITECTURE 4d)."""
-    if record.order_url is None:
-        return Idle(ledger=_failed_ledger(record.ledger, event, at))
-    polls = record.polls_failed + 1
-    if event.kind is Kind.POLL and polls <= POLLS_MOST:
-        return replace(record, poll=timers.after(at.now, timedelta(seconds=5)), polls_failed=polls)
-    if event.code == "order-vanished" and at.now < record.placed_at + FRESH_ORDER:
-        return replace(record, poll=timers.after(at.now, timedelta(seconds=10)), polls_failed=polls)
-    if event.kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.ACCOUNT):
-        delay = _delay(event, polls, at)
-        ledger = replace(record.ledger, failure=_failure(record.ledger, event, at))
-        return replace(record, ledger=ledger, poll=timers.after(at.now, delay), polls_failed=polls)
-    issued_perhaps = record.finalized_at is not None and event.step is not Step.FINALIZE
-    return _park(record, event, at) if issued_perhaps else Idle(ledger=_failed_ledger(record.ledger, event, at))
+    return park(record, failed, at)
 
 
 def _renew_ordering(record: Ordering, event: ev.RenewRequested, at: Context) -> Ordering:
@@ -286,7 +234,7 @@ def _status_checked(record: Staged, event: ev.StatusChecked, at: Context) -> Sta
 
 def _abandoned(record: Staged, event: ev.Abandoned, at: Context) -> Idle:
     failed = ev.Failed(Step.OCSP, Kind.TRANSIENT, event.code, event.text)
-    ledger = _failed_ledger(record.ledger, failed, at)
+    ledger = failed_ledger(record.ledger, failed, at)
     return Idle(ledger=replace(ledger, rejected=(*ledger.rejected, record.version)))
 
 
@@ -326,37 +274,6 @@ def _renew_installed(record: Installed, event: ev.RenewRequested, at: Context) -
 # --- shared -----------------------------------------------------------------------------------------------------
 
 
-def _failed_ledger(ledger: Ledger, event: ev.Failed, at: Context) -> Ledger:
-    return replace(
-        ledger,
-        retry=timers.after(at.now, _order_delay(event, ledger.attempts, at)),
-        failure=_failure(ledger, event, at),
-        clean_up=None,
-    )
-
-
-def _order_delay(event: ev.Failed, attempt: int, at: Context) -> timedelta:
-    """Until the next order: a Retry-After makes it longer than our back-off, never shorter (I4)."""
-    own = _delay(replace(event, retry_after=None), attempt, at)
-    if event.retry_after is None:
-        return own
-    if at.facts.live is not None and at.now >= emergency_time(at.facts.live.leaf):
-        own = min(own, EMERGENCY_BACKOFF)
-    return max(own, clamp_retry_after(event.retry_after))
-
-
-def _delay(event: ev.Failed, attempt: int, at: Context) -> timedelta:
-    if event.retry_after is not None:
-        return clamp_retry_after(event.retry_after)
-    life_left = at.facts.live.leaf.not_after - at.now if at.facts.live else None
-    return backoff(event.kind, attempt, at.draw, life_left=life_left)
-
-
-def _failure(ledger: Ledger, event: ev.Failed, at: Context) -> Failure:
-    first = ledger.failure.first_at if ledger.failure is not None else at.now
-    return Failure(step=event.step, kind=event.kind, code=event.code, text=event.text, first_at=first, at=at.now)
-
-
 def _assert_order_kept(before: CertificateRecord, event: ev.CertificateEvent, after: CertificateRecord) -> None:
     """I5: a finalized order leaves Ordering by its certificate, by being parked, or by the CA's own refusal."""
     if not isinstance(before, Ordering) or before.finalized_at is None or not isinstance(after, Idle):
@@ -385,7 +302,7 @@ TRANSITIONS: dict[tuple[type, type], _Transition] = {
     (Ordering, ev.Issued): _issued,
     (Ordering, ev.OrderEnded): _order_ended,
     (Ordering, ev.OrderParked): _order_parked,
-    (Ordering, ev.Failed): _order_failed,
+    (Ordering, ev.Failed): order_failed,
     (Ordering, ev.RenewRequested): _renew_ordering,
     (Staged, ev.Reanchored): _reanchored,
     (Staged, ev.CleanedUp): _cleaned_up,

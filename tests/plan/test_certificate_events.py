@@ -348,9 +348,11 @@ def test_an_order_is_parked():
 
 
 def test_the_back_off_is_bounded_by_life():
-    """Nobody waits a day with an hour to live."""
-    soon = CertificateFacts(live=Live(7, leaf(8 * HOUR)))
-    assert advanced(ordering(), failed(Kind.OPERATOR), soon).ledger.retry == Timer(NOW, NOW + HOUR)
+    """Nobody waits a day with five days to live; in the last twentieth of life ten minutes are the most."""
+    soon, now = (CertificateFacts(live=Live(7, leaf(left))) for left in (5 * DAY, 4 * DAY))
+    assert advanced(ordering(), failed(Kind.OPERATOR), soon).ledger.retry == Timer(NOW, NOW + 15 * HOUR)
+    assert advanced(ordering(), failed(Kind.OPERATOR), now).ledger.retry == Timer(NOW, NOW + 10 * MINUTE)
+    assert advanced(ordering(polls_failed=9), failed(), now).poll == Timer(NOW, NOW + 10 * MINUTE)
 
 
 def test_issued():
