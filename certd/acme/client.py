@@ -77,13 +77,6 @@ class Registration(msgspec.Struct, frozen=True):
     created: bool
 
 
-class PlacedOrder(msgspec.Struct, frozen=True):
-    """The answer to newOrder: the order and the URL to read it at."""
-
-    url: str
-    order: messages.Order
-
-
 class Client:
     """One account on one CA. Safe to share between threads."""
 
@@ -165,12 +158,15 @@ class Client:
         answer = self._post(self._kid("account"), {"contact": _mailto(contact)}, "account")
         return messages.parse_account(answer.body)
 
-    def new_order(self, domains: Sequence[str]) -> PlacedOrder:
-        """Apply for a certificate (RFC 8555 section 7.4). `domains` are A-labels or IP addresses (RFC 8738)."""
+    def new_order(self, domains: Sequence[str]) -> str:
+        """Apply for a certificate (RFC 8555 section 7.4); the order's URL. `domains` are A-labels or IP addresses.
+
+        The order in the answer is not looked at: it is read afresh in any case, and one that was placed must not be
+        lost, and then placed again, for what is wrong with its form.
+        """
         identifiers = [{"type": "ip" if is_ip_address(name) else "dns", "value": name} for name in domains]
         answer = self._post(self.directory().new_order, {"identifiers": identifiers}, "newOrder")
-        url = messages.parse_location(answer.headers.get("location"), answer.url, "newOrder")
-        return PlacedOrder(url, messages.parse_order(answer.body, retry_after=self._retry_after(answer)))
+        return messages.parse_location(answer.headers.get("location"), answer.url, "newOrder")
 
     def fetch_order(self, url: str) -> messages.Order:
         """The order as it is now (RFC 8555 section 7.4)."""

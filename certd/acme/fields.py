@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,9 +21,6 @@ MAX_WORD = 64
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,256}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _URL = re.compile(r"[\x21-\x7e]+")
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
 
 
 def is_token(text: str) -> bool:
@@ -59,22 +55,6 @@ def https_url(text: str, what: str) -> str:
             f"{what}: the CA sent a URL that is not https, which RFC 8555 forbids: {printable(text, 200)}"
         )
     return text
-
-
-def parse_time(text: str) -> datetime | None:
-    """An RFC 3339 date-time in UTC, or None where it is none. A leap second counts as the second before it."""
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = (int(group) for group in match.groups()[:6])
-    fraction, sign, offset_hours, offset_minutes = match.groups()[6:]
-    try:
-        offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
-        zone = timezone(-offset if sign == "-" else offset)
-        micros = int((fraction or "0")[:6].ljust(6, "0"))
-        return datetime(year, month, day, hour, minute, min(second, 59), micros, zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 class Fields:
@@ -147,16 +127,6 @@ class Fields:
         if not isinstance(value, bool):
             raise self._wrong(name, "must be true or false")
         return value
-
-    def time(self, name: str) -> datetime | None:
-        """An RFC 3339 time in UTC, or None."""
-        value = self.text(name)
-        if value is None:
-            return None
-        moment = parse_time(value)
-        if moment is None:
-            raise self._wrong(name, f"must be an RFC 3339 time, not {printable(value, 60)}")
-        return moment
 
     def texts(self, name: str, limit: int) -> list[str]:
         """A list of strings; absent is empty."""

@@ -2,12 +2,13 @@
 
 What is parsed is safe to use: URLs that certd will call are https (RFC 8555 section 6.1; another host is legal),
 tokens are base64url, counts and lengths are capped, text is escaped. Unknown fields and unknown statuses are
-tolerated, as RFC 8555 lets a CA have them; a wrong type or a missing field is a `ProtocolError`.
+tolerated, as RFC 8555 lets a CA have them; a wrong type or a missing field is a `ProtocolError`. What certd has no use
+for (`expires`, `validated`) is not looked at: its form must not cost an order.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urljoin
 
 import msgspec
@@ -60,7 +61,6 @@ class Order(msgspec.Struct, frozen=True):
     authorizations: tuple[str, ...]
     finalize: str
     certificate: str | None = None
-    expires: datetime | None = None
     error: Problem | None = None
     retry_after: timedelta | None = None
 
@@ -72,7 +72,6 @@ class Challenge(msgspec.Struct, frozen=True):
     url: str
     status: str
     token: str = ""
-    validated: datetime | None = None
     error: Problem | None = None
     retry_after: timedelta | None = None
 
@@ -85,7 +84,6 @@ class Authorization(msgspec.Struct, frozen=True):
     challenges: tuple[Challenge, ...]
     url: str
     wildcard: bool = False
-    expires: datetime | None = None
     retry_after: timedelta | None = None
 
 
@@ -132,7 +130,6 @@ def parse_order(body: bytes, *, retry_after: timedelta | None = None) -> Order:
         ),
         finalize=fields.required_url("finalize"),
         certificate=fields.url("certificate"),
-        expires=fields.time("expires"),
         error=_error(fields),
         retry_after=retry_after,
     )
@@ -152,7 +149,6 @@ def parse_authorization(body: bytes, *, url: str, retry_after: timedelta | None 
         challenges=tuple(_challenge(one) for one in fields.objects("challenges", MAX_CHALLENGES)),
         url=url,
         wildcard=wildcard,
-        expires=fields.time("expires"),
         retry_after=retry_after,
     )
 
@@ -183,7 +179,6 @@ def _challenge(fields: Fields, retry_after: timedelta | None = None) -> Challeng
         url=fields.required_url("url"),
         status=fields.word("status"),
         token=fields.token("token") if challenge_type in TOKEN_TYPES else "",
-        validated=fields.time("validated"),
         error=_error(fields),
         retry_after=retry_after,
     )

@@ -59,8 +59,7 @@ class OrderEffects:
         key = self._store.read_pending_key(spec.name, record.key_id)
         if key is None:
             self._store.write_pending_key(spec.name, record.key_id, pki.generate_key(record.key))
-        placed = self._authorities.client(record.ca).new_order(record.domains)
-        return ev.OrderPlaced(placed.url)
+        return ev.OrderPlaced(self._authorities.client(record.ca).new_order(record.domains))
 
     def read(self, spec: CertificateSpec, record: Ordering) -> OrderRead:
         """Order and authorizations, afresh, and what they ask for."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certd.acme.fields import https_url, is_hostname, is_ip_address, is_token, parse_time
+from certd.acme.fields import https_url, is_hostname, is_ip_address, is_token
 from certd.errors import InsecureUrl, ProtocolError
 
 
@@ -71,35 +69,12 @@ def test_what_is_no_url_is_a_protocol_error(text: str) -> None:
         https_url(text, "order")
 
 
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2026-11-23T01:02:03Z", datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)),
-        ("2026-11-23t01:02:03.5z", datetime(2026, 11, 23, 1, 2, 3, 500_000, tzinfo=UTC)),
-        ("2026-11-23T10:02:03.123456789+09:00", datetime(2026, 11, 23, 1, 2, 3, 123_456, tzinfo=UTC)),
-        ("2026-11-22T20:02:03-05:00", datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)),
-        ("2016-12-31T23:59:60Z", datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)),
-        ("2026-11-23", None),
-        ("2026-11-23T01:02:03", None),
-        ("2026-13-01T00:00:00Z", None),
-        ("0001-01-01T00:00:00+10:00", None),
-        ("9999-12-31T23:59:59-10:00", None),
-        ("2026-11-23T01:02:03+99:00", None),
-        ("２０２６-11-23T01:02:03Z", None),
-    ],
-)
-def test_times(text: str, moment: datetime | None) -> None:
-    """RFC 3339 in every form it has, in UTC; anything else is no time."""
-    assert parse_time(text) == moment
-
-
 @given(st.text())
 def test_no_text_crashes_a_check(text: str) -> None:
     """Whatever the text, each check has an answer."""
     assert is_token(text) in (True, False)
     assert is_hostname(text) in (True, False)
     assert is_ip_address(text) in (True, False)
-    parse_time(text)
 
 
 @pytest.mark.parametrize("name", ["example.jp", "xn--wgv71a.jp", "_acme-challenge.example.jp", "a", "1.2"])

@@ -101,7 +101,7 @@ def test_from_a_key_to_a_certificate(start_pebble: Callable[..., Pebble], webroo
     found = client.new_account(only_return_existing=True)
     assert (made.created, found.created, made.url) == (True, False, found.url)
 
-    driver = Driver(client, key, Http01(WebrootOptions(str(webroot.path))), client.new_order(NAMES).url)
+    driver = Driver(client, key, Http01(WebrootOptions(str(webroot.path))), client.new_order(NAMES))
     end = eventually(driver.end, "the order comes to its end")
     assert isinstance(end, Download)
     assert driver.kinds[:2] == ["Present", "Respond"]
@@ -122,7 +122,7 @@ def test_a_failed_validation_is_told_as_the_ca_saw_it(start_pebble: Callable[...
     client.new_account(terms_agreed=True)
     elsewhere = webroot.path.parent / "elsewhere"
     elsewhere.mkdir()
-    driver = Driver(client, key, Http01(WebrootOptions(str(elsewhere))), client.new_order(NAMES[:1]).url)
+    driver = Driver(client, key, Http01(WebrootOptions(str(elsewhere))), client.new_order(NAMES[:1]))
     end = eventually(driver.end, "the order comes to its end")
     assert isinstance(end, OrderFailed)
     assert end.identifier == NAMES[0]

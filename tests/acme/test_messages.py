@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 
 ORDER: dict[str, Any] = {
     "status": "pending",
-    "expires": "2026-11-24T00:00:00Z",
+    "expires": "on the 24th",  # of no use to certd, so its form does not matter
     "identifiers": [{"type": "dns", "value": "Example.JP"}, {"type": "dns", "value": "*.example.jp"}],
     "authorizations": ["https://ca.example/authz/1", "https://other.example/authz/2"],
     "finalize": "https://ca.example/finalize/1",
@@ -61,7 +61,6 @@ def test_order() -> None:
     order = messages.parse_order(as_bytes(ORDER), retry_after=timedelta(seconds=7))
     assert [one.value for one in order.identifiers] == ["example.jp", "*.example.jp"]
     assert order.authorizations == ("https://ca.example/authz/1", "https://other.example/authz/2")
-    assert order.expires == datetime(2026, 11, 24, tzinfo=UTC)
     assert order.certificate is None
     assert order.error is None
     assert order.retry_after == timedelta(seconds=7)
@@ -126,7 +125,6 @@ def test_unsafe_token_is_refused(token: Any) -> None:
         ({"identifiers": ["x"]}, "`identifiers` must hold objects"),
         ({"identifiers": [{"type": "dns", "value": "a/../b"}]}, "not a host name"),
         ({"identifiers": [{"type": "ip", "value": "300.1.1.1"}]}, "not an IP address"),
-        ({"expires": "tomorrow"}, "`expires` must be an RFC 3339 time"),
     ],
 )
 def test_wrong_types_are_said_clearly(changes: dict[str, Any], said: str) -> None:
