@@ -37,9 +37,10 @@ class Authorities:
         self._workers = workers
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Client, Exchanger, AccountKey]] = {}
+        self._account_urls: dict[str, str] = {}
 
     def replace(self, specs: Mapping[str, CaSpec]) -> None:
-        """Take a new configuration; the clients of CAs that changed are made anew."""
+        """Take a new configuration; the clients of CAs that changed are made anew, for the same accounts."""
         with self._lock:
             gone = [name for name in self._clients if specs.get(name) != self._specs.get(name)]
             self._specs = dict(specs)
@@ -47,10 +48,13 @@ class Authorities:
                 self._clients.pop(name)[1].close()
 
     def client(self, ca: str, account_url: str | None = None) -> Client:
-        """The client for this CA's account. Raises StateError where there is no such CA or no account key yet."""
+        """The client for this CA's account, which is at `account_url` from now on if that is given.
+
+        Raises StateError where there is no such CA or no account key yet.
+        """
         client = self._entry(ca)[0]
         if account_url is not None:
-            client.account_url = account_url
+            client.account_url = self._account_urls[ca] = account_url
         return client
 
     def key(self, ca: str) -> AccountKey:
@@ -78,5 +82,13 @@ class Authorities:
             raise StateError(f"the account key of the CA {ca} is missing: restore accounts/{ca}/account.key")
         key = AccountKey.from_pem(pem)
         exchanger = Exchanger(trust=spec.trust, proxy=self._proxy, connections=self._workers)
-        client = Client(exchanger, spec.directory, key, clock=self._now, deadline=self._deadline, on_date=self._on_date)
+        client = Client(
+            exchanger,
+            spec.directory,
+            key,
+            clock=self._now,
+            account_url=self._account_urls.get(ca),
+            deadline=self._deadline,
+            on_date=self._on_date,
+        )
         return client, exchanger, key

@@ -282,7 +282,8 @@ def _stop_and_start(site: Site) -> None:
 def test_a_reload_of_a_broken_file_changes_nothing_and_says_where(make_site: Callable[..., Site]) -> None:
     """SIGHUP: mistakes are told as FILE:LINE in log, status and health, and the old configuration stays at work.
 
-    Once the file is mended, another SIGHUP takes it: the certificate that it adds is issued.
+    Once the file is mended, another SIGHUP takes it: the certificate that it adds is issued, by the same account, whose
+    contacts change.
     """
     one, two = ({"domains": [name]} for name in ("one.test", "two.test"))
     site = make_site(["one.test"], top={"certificates": [one]})
@@ -296,6 +297,7 @@ def test_a_reload_of_a_broken_file_changes_nothing_and_says_where(make_site: Cal
         places = [number for number, line in enumerate(lines, 1) if "domain:" in line or "rsa1024" in line]
         site.certd.reload()
         told = eventually(lambda: site.certd.status()["daemon"]["config_error"], "the mistakes to be told")
+        eventually(lambda: "The new configuration is not used" in site.certd.log.read_text(), "the same in the log")
         assert len(places) == 2
         for place in places:
             assert f"{site.certd.config_path}:{place}: " in told
@@ -308,11 +310,15 @@ def test_a_reload_of_a_broken_file_changes_nothing_and_says_where(make_site: Cal
         # Its virtual host is written before its files exist: Apache reads it at certd's reload, and by then they do.
         site.apache.names["two.test"] = ("two.test",)
         site.apache.write()
-        site.certd.configure(site.config(certificates=[one, two]))
+        mended = site.config(certificates=[one, two])
+        mended["cas"]["pebble"] |= {"contact": ["new@example.jp"], "limits": {"in_flight": 3}}
+        site.certd.configure(mended)
         site.certd.reload()
         eventually(lambda: len(site.certd.status()["certificates"]) == 2, "the second certificate")
         site.certd.wait_settled()
         assert site.apache.served("two.test") == site.certd.live_serials()["two.test"]
+        assert site.pebble.log().count("accounts in memory") == 1
+        assert site.pebble.count("account") >= 1, "the contacts are updated"
         assert site.certd.status()["daemon"]["config_error"] is None
         assert "config-error" not in site.certd.problems()
         site.certd.stop()
