@@ -46,6 +46,7 @@ class Accounts:
                     action = plan.decide(spec, record, facts, now)
                     if isinstance(action, do.Wait):
                         doubtful = not self._of.clock.sure
+                        self._of.book.well(subject)
                         return min(action.due, now + CLOCK_PROBE) if doubtful else action.due
                     begun = plan.begin(record, action, facts)
                     self._of.book.put_account(ca, begun)

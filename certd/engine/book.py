@@ -80,6 +80,11 @@ class Book:
             case SubjectKind.ACCOUNT:
                 self.put_account(subject.name, self._accounts[subject.name])
 
+    def well(self, subject: Subject) -> None:
+        """Its tick met no trouble: what was in the way is over, unless something is still to be written."""
+        if subject not in self._unsaved:
+            self.troubles.pop(subject, None)
+
     def drop_certificate(self, name: str) -> None:
         self._certificates.pop(name, None)
         subject = Subject(SubjectKind.CERTIFICATE, name)

@@ -55,6 +55,7 @@ class Certificates:
                     return self._of.clock.now() + FAR
                 due, record, action, facts = self._decide(subject, spec, reading)
                 if due is not None:
+                    self._of.book.well(subject)
                     return due
                 outcome = self._perform(spec, record, action, facts)
                 reading = outcome if isinstance(outcome, OrderRead) else None

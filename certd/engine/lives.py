@@ -74,13 +74,20 @@ class Lives:
         except (PkiError, BrokenRecord):
             return None
 
-    def worth_returning(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
-        """The leaf, if a roll-back to this version would do any good (ARCHITECTURE 4b)."""
+    def usable(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
+        """The leaf, if the operator may go back to this version: a CA's certificate, neither expired nor revoked."""
         leaf = self.leaf(name, version)
-        if leaf is None or leaf.serial == revoked:
+        if leaf is None or leaf.serial == revoked or leaf.not_after <= now:
             return None
         live = self.known(name).live
         if (live is None or live.version != version) and self._store.is_placeholder(name, version):
+            return None
+        return leaf
+
+    def worth_returning(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
+        """The leaf, if certd itself would go back to this version (ARCHITECTURE 4b)."""
+        leaf = self.usable(name, version, revoked=revoked, now=now)
+        if leaf is None:
             return None
         least = min(WORTH_RETURNING, (leaf.not_after - leaf.not_before) / 4)
         return leaf if leaf.not_after - now >= least else None

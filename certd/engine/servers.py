@@ -51,6 +51,7 @@ class Servers:
                         self._carry_out(subject, spec, action, facts)
                         continue
                 if due is not None:
+                    self._of.book.well(subject)
                     return due
                 if isinstance(action, do.Look):
                     look = self._looks.look(spec, self._of.book.server(server), action.batch)

@@ -128,13 +128,13 @@ class Shared:
             self.index(spec, record)
 
     def fallback(self, name: str, version: int, revoked: str | None) -> int | None:
-        """The newest other version that a roll-back could go to."""
+        """The newest other version that the operator may go back to."""
         rejected = self.book.certificate(name).ledger.rejected
         now = self.clock.now()
         for candidate in sorted(self.store.versions(name), reverse=True):
             if candidate in rejected or candidate == version:
                 continue
-            if self.lives.worth_returning(name, candidate, revoked=revoked, now=now):
+            if self.lives.usable(name, candidate, revoked=revoked, now=now):
                 return candidate
         return None
 

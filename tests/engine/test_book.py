@@ -136,6 +136,18 @@ def test_a_poll_after_a_refused_write_is_written(book, disk):
     assert disk.records == {CERTIFICATE: polled}
 
 
+def test_a_passing_trouble_is_over_when_a_tick_went_well(book, disk):
+    """A read that failed once is told no longer; what is still to be written stays told."""
+    book.troubles[CERTIFICATE] = "it could not be read"
+    book.well(CERTIFICATE)
+    assert book.troubles == {}
+    disk.full = True
+    with pytest.raises(StateError):
+        book.put_certificate(NAME, ordering())
+    book.well(CERTIFICATE)
+    assert book.troubles == {CERTIFICATE: "the disk is full"}
+
+
 def test_dropped(book, disk):
     """A certificate that was forgotten begins anew, without its troubles."""
     disk.full = True

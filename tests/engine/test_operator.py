@@ -170,6 +170,22 @@ def test_the_hold_ends_before_the_certificate_does(bench):
     assert saved(bench).ledger.hold.timer.until == leaf.not_after - (leaf.not_after - leaf.not_before) / 8
 
 
+def test_rollback_to_what_is_about_to_expire(bench):
+    """The operator may go back to whatever has not expired, although certd itself would not."""
+    bench.version(1, days=2)
+    bench.version(2, live=True)
+    assert "going back to version 1" in bench.engine().rollback(NAME)
+
+
+def test_no_rollback_to_what_has_expired(bench):
+    """An expired version is nowhere to go back to."""
+    bench.version(1, days=2)
+    bench.version(2, live=True)
+    bench.times.passes(3 * DAY)
+    with pytest.raises(Refused, match="no earlier version"):
+        bench.engine().rollback(NAME)
+
+
 def test_rollback_of_a_staged_set(bench):
     """What is only staged is dropped: what is live stays live."""
     bench.version(1, live=True)
