@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ from certd.logs import log_event
 from certd.model import events as ev
 from certd.model.specs import Config
 from certd.model.view import Subject, View
-from certd.scheduler import Scheduler
+from certd.scheduler import LOCAL_LIMIT, Scheduler
 from certd.sockets import CONTROL_NAME, STATUS_NAME, ControlSocket, StatusSocket
 from certd.store import Store
 from certd.systemd import ServiceManager
@@ -158,7 +159,7 @@ class Process:
             self._begin()
             self._alarm_lane.start()
             self._manager.ready(self._status_line())
-            self._manager.watchdog(lambda: self._scheduler.stuck() is None)
+            self._manager.watchdog(self._works)
             log_event(_log, logging.INFO, f"certd {__version__} is ready.", certificates=len(config.certificates))
             while not self._turn():
                 pass
@@ -273,6 +274,9 @@ class Process:
             if getattr(config, field) != getattr(self.engine.config, field):
                 log_event(_log, logging.WARNING, f"{key}: the change waits for a restart: systemctl restart certd")
 
+    def _works(self) -> bool:
+        return self._scheduler.stuck(local=LOCAL_LIMIT + longest_after(self.engine.config)) is None
+
     def _status_line(self) -> str:
         try:
             return progress.summary(self.engine.view())
@@ -304,6 +308,15 @@ class Process:
 
     def _hear_warning(self, name: str, warning: str | None) -> None:
         self.engine.hear_warning(name, warning)
+
+
+def longest_after(config: Config) -> timedelta:
+    """What the `after` commands of one server may take, one after the other: nobody hangs who waits for these."""
+    times: defaultdict[str, timedelta] = defaultdict(timedelta)
+    for spec in config.certificates.values():
+        for deployment in spec.deploy:
+            times[deployment.server] += sum((command.timeout for command in deployment.after), timedelta())
+    return max(times.values(), default=timedelta())
 
 
 class _Outcome:

@@ -47,6 +47,10 @@ GRACE = timedelta(milliseconds=50)
 RUNS_IN_A_ROW = 100
 """A subject that is due at once so many times running makes room for others."""
 PAUSE = timedelta(seconds=1)
+LOCAL_LIMIT = timedelta(minutes=10)
+"""Work on a server that takes longer hangs: a reload, a start and the looks at what it serves are over much sooner."""
+CA_LIMIT = timedelta(hours=2)
+"""The same for an order: a hundred names, each asked about several times, of a CA that answers slowly."""
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +155,7 @@ class Scheduler:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, timeout.total_seconds())
 
-    def stuck(self, *, local: timedelta = timedelta(minutes=10), ca: timedelta = timedelta(minutes=30)) -> str | None:
+    def stuck(self, *, local: timedelta = LOCAL_LIMIT, ca: timedelta = CA_LIMIT) -> str | None:
         """What hangs, in one sentence, or None: the table is not looked at, or a tick exceeds its lane's limit."""
         now = self._monotonic()
         with self._changed:

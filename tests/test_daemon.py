@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 
 from certd.challenges import OPTIONS
 from certd.config import load
-from certd.daemon import Process
+from certd.daemon import Process, longest_after
 from certd.errors import ConfigError
 from certd.model.codes import Code
 
@@ -100,6 +101,19 @@ def test_what_has_to_wait_for_a_restart_is_said(
     process.reload()
     assert f"{key}: the change waits for a restart" in caplog.text
     assert caplog.text.count("waits for a restart") == 1
+
+
+def test_after_commands_are_given_their_time(tmp_path: Path) -> None:
+    """All that one server may have to run, one after the other; the watchdog must not end certd for that."""
+    assert longest_after(load(write(tmp_path), solvers=OPTIONS)) == timedelta()
+    after = [{"command": ["/bin/true"], "timeout": "50m"}, {"command": ["/bin/true"]}]
+    servers = {
+        "web": {"reload": {"service": "httpd"}, "after": after},
+        "mail": {"reload": {"service": "postfix"}, "after": after[1:]},
+    }
+    defaults = {"challenge": {"type": "http-01", "webroot": str(tmp_path)}, "deploy": ["web", "mail"]}
+    config = load(write(tmp_path, servers=servers, defaults=defaults), solvers=OPTIONS)
+    assert longest_after(config) == 2 * timedelta(minutes=51)
 
 
 def test_the_troubles_of_all_parts_are_seen(tmp_path: Path) -> None:
