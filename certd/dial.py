@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import queue
 import socket
@@ -52,7 +53,7 @@ def connect(
 
     Each address gets an equal share of the time that is left, so that one which swallows packets (an IPv6 route that
     leads nowhere) does not use up the time of those after it. Raises TimeoutError at the deadline, `socket.gaierror`
-    when the name has no address, and the last address's OSError when none can be reached.
+    when the name has no address, and the last address's OSError when none can be reached. Never anything but OSError.
     """
     addresses = _resolve(host, port, deadline, lookup)[:MAX_ADDRESSES]
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
@@ -94,7 +95,10 @@ def _resolve(host: str, port: int, deadline: Deadline, lookup: Lookup) -> Sequen
         except UnicodeError:  # what getaddrinfo says of a label that is empty or too long
             answer.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
 
-    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    try:
+        threading.Thread(target=ask, name="resolver", daemon=True).start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "no thread is left to ask the resolver in") from None
     try:
         found = answer.get(timeout=deadline.remaining())
     except queue.Empty:

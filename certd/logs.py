@@ -42,9 +42,7 @@ def set_up(level: str, stream: TextIO | None = None, environ: Mapping[str, str] 
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(LineFormatter(journal=under_systemd(environ)))
     root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-    root.addHandler(handler)
+    root.handlers[:] = [handler]  # in one step: other threads log meanwhile
     root.setLevel(level.upper())
     # Libraries tell of each connection and each job; certd says what is worth knowing itself.
     for library in ("apscheduler", "urllib3", "requests"):

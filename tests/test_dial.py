@@ -132,3 +132,14 @@ def test_the_resolvers_error_is_passed_on() -> None:
 
     with pytest.raises(socket.gaierror, match="try again"):
         connect("broken.example", 443, Deadline(5), lookup=lookup)
+
+
+def test_no_thread_is_left_to_resolve_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of the service (TasksMax) is a failure to connect like any other, which passes."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="no thread is left"):
+        connect("ca.example", 443, Deadline(5), lookup=lambda host, port: [])

@@ -187,7 +187,11 @@ def _open_below(parent: int, name: str, *, create: bool) -> int:
             os.mkdir(name, 0o755, dir_fd=parent)
             # The umask must not keep the web server out; only of directories that are ours.
             made = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-            os.fchmod(made, 0o755)
+            try:
+                os.fchmod(made, 0o755)
+            except OSError:
+                os.close(made)
+                raise
             return made
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
 

@@ -78,6 +78,19 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
     assert mode(tmp_path / ".well-known") == 0o755
 
 
+def test_a_mode_that_is_refused_loses_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems know no modes; each attempt would cost the daemon one handle."""
+
+    def refuse(descriptor: int, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ChallengeError, match="Operation not permitted"):
+        present(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_directories_that_exist_keep_their_modes(tmp_path: Path) -> None:
     """What is not ours is not changed, neither by presenting nor by cleaning up."""
     challenge_directory(tmp_path).mkdir(parents=True)
