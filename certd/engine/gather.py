@@ -46,6 +46,7 @@ class Gatherer:
         self._book = book
         self._lives = lives
         self._clock = clock
+        self._since = clock.now()
         self._budgets = budgets
 
     def certificate(
@@ -60,6 +61,7 @@ class Gatherer:
     ) -> CertificateFacts:
         """`reserve`: take a permit if all else is ready for a new order. Raises StateError."""
         life = self._lives.of(spec.name)
+        self._since = min(self._since, now)  # a clock that was set back must not put it off
         # An order that is under way belongs to the CA that it was placed at, whatever is configured now.
         ca = record.ca if isinstance(record, Ordering) and record.ca in config.cas else spec.ca
         facts = CertificateFacts(
@@ -68,6 +70,7 @@ class Gatherer:
             ca=account.ca_facts(self._book.account(ca), now, permit=not reserve, directory=config.cas[ca].directory),
             servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
             clock_sure=self._clock.sure,
+            since=self._since,
             step=reading.step if reading else None,
             places=reading.places if reading else (),
         )

@@ -53,6 +53,8 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     ca: CaFacts = CaFacts()
     servers: tuple[ServerView, ...] = ()
     clock_sure: bool = True
+    since: datetime | None = None
+    """Since when somebody looks after it: the start of this process."""
     step: OrderStep | None = None
     """What the order, read in this tick, asks for next."""
     places: tuple[Presented, ...] = ()

@@ -25,7 +25,10 @@ ASK_JITTER = 0.2
 ASK_AGAIN = timedelta(minutes=8)
 """While a set with an open gate waits for its server, the answer is renewed before it is stale."""
 GRACE = timedelta(minutes=5)
-"""After a long downtime the question is asked anew; a deadline waits this long for the answer, no longer."""
+"""After a long downtime the question is asked anew; a deadline waits this long for the answer, no longer.
+
+It counts from the start of the process, since nobody asked before; but nothing waits longer than what is live lasts.
+"""
 
 _UNCONFIRMED = {
     OcspWord.UNREACHABLE: Code.OCSP_UNREACHABLE,
@@ -81,7 +84,7 @@ def judge(spec: CertificateSpec, staged: Staged, ledger: Ledger, facts: Certific
         return Open()
     if live is None and spec.ocsp.first_issue is FirstIssue.IMMEDIATE:
         return Open()
-    return _judge_by_status(spec.ocsp, staged, ledger, live, now)
+    return _judge_by_status(spec.ocsp, staged, ledger, live, facts.since, now)
 
 
 def effective_deadline(staged: Staged, live: Live | None) -> datetime:
@@ -119,7 +122,9 @@ def next_question(staged: Staged, check: OcspCheck, *, early: bool, now: datetim
     return timers.after(now, ASK_AGAIN)
 
 
-def _judge_by_status(policy: OcspPolicy, staged: Staged, ledger: Ledger, live: Live | None, now: datetime) -> Gate:
+def _judge_by_status(
+    policy: OcspPolicy, staged: Staged, ledger: Ledger, live: Live | None, since: datetime | None, now: datetime
+) -> Gate:
     check, activate_at = staged.check, staged.activate.until
     deadline = effective_deadline(staged, live)
     early = asks_early(policy, ledger, live)
@@ -128,9 +133,12 @@ def _judge_by_status(policy: OcspPolicy, staged: Staged, ledger: Ledger, live: L
     if lately is not None and lately.word is OcspWord.GOOD and (early or lately.asked_at >= activate_at):
         return Open()
     if now >= deadline:
-        if not policy.confirm or lately is not None or now >= deadline + GRACE:
+        latest = max(deadline, since or deadline) + GRACE
+        if live is not None:
+            latest = min(latest, live.leaf.not_after - BEFORE_EXPIRY + GRACE)
+        if not policy.confirm or lately is not None or now >= latest:
             return Open(forced=_unconfirmed(check) if policy.confirm else None)
-        return Closed(deadline + GRACE, Code.OCSP_UNKNOWN)
+        return Closed(latest, Code.OCSP_UNKNOWN)
     if now < activate_at:
         return Closed(min(activate_at, deadline), Code.OCSP_DELAY)
     if not policy.confirm:

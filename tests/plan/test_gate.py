@@ -167,6 +167,18 @@ def test_a_shorter_life_moves_the_deadline():
     assert judged(NOW + 6 * MINUTE, record=record, facts=facts(ending(21 * MINUTE))) == gate.Open(Code.OCSP_UNKNOWN)
 
 
+def test_a_deadline_that_passed_in_a_downtime():
+    """The question is asked anew: the time for the answer counts from the start, and ends with what is live."""
+    record, start = staged(check=check(GOOD, ACTIVATE)), DEADLINE + DAY
+    up = facts(since=start)
+    assert judged(start, record=record, facts=up) == gate.Closed(start + gate.GRACE, Code.OCSP_UNKNOWN)
+    assert judged(start + gate.GRACE, record=record, facts=up) == gate.Open(Code.OCSP_UNKNOWN)
+    asked = staged(check=check(GOOD, start))
+    assert judged(start, record=asked, facts=up) == gate.Open()
+    ends = facts(ending(12 * MINUTE, start), since=start)
+    assert judged(start, record=record, facts=ends) == gate.Closed(start + 2 * MINUTE, Code.OCSP_UNKNOWN)
+
+
 def test_an_answer_of_the_future_counts_for_nothing():
     """It was asked for by a clock that was wrong then: it is neither good, nor what a deadline waits for."""
     early_bird = staged(check=check(GOOD, ACTIVATE + HOUR))
