@@ -181,7 +181,7 @@ class Process:
             told = set(under_way)
             with self._flags:
                 self._flags.wait(0.2)
-        failures = progress.failures(self.engine.view())
+        failures = progress.failures(self.engine.view(), now())
         for line in failures:
             log_event(_log, logging.ERROR, line)
         code = self._end()

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from certd.model import actions as do
 from certd.model.codes import Code
 from certd.model.records import Activity, Deploying, Idle, Installed, Ordering, Registered, Settled, Staged
+from certd.model.specs import CertificateSpec
 from certd.model.view import CertificateView, ServerStateView, View
 from certd.plan import certificate as plan
 
@@ -31,7 +32,7 @@ def under_way(view: View, now: datetime, *, beyond_gates: bool) -> list[str]:
     return lines
 
 
-def failures(view: View) -> list[str]:
+def failures(view: View, now: datetime) -> list[str]:
     """One line for each thing that a person, or time, has to mend."""
     lines = [
         f"{a.spec.name}: {a.record.ledger.failure.text}" for a in view.accounts if a.record and a.record.ledger.failure
@@ -45,6 +46,8 @@ def failures(view: View) -> list[str]:
             lines.append(f"{one.name}: {one.record.ledger.failure.text}")
         elif one.facts.live is None and isinstance(one.record, Idle):
             lines.append(f"{one.name}: there is no certificate yet")
+        elif code := _kept_waiting(one, one.spec, now):
+            lines.append(f"{one.name}: a renewal is due, but has to wait ({code})")
     for server in view.servers:
         settled = server.record.settled if isinstance(server.record, Deploying) else server.record
         if settled is not None and settled.failure is not None:
@@ -85,6 +88,14 @@ def _doing(
     if action.code in _PASSING and one.spec.ca not in refused:
         return f"waiting ({action.code})"
     return None
+
+
+def _kept_waiting(one: CertificateView, spec: CertificateSpec, now: datetime) -> Code | None:
+    """What stands in the way of an order that is due; an operator's hold is no failure."""
+    if not isinstance(one.record, Idle) or plan.need(spec, one.record.ledger, one.facts, now) is None:
+        return None
+    blocker = plan.order_blocker(spec, one.record.ledger, one.facts, now)
+    return blocker.code if blocker is not None and blocker.code is not Code.HELD_BY_OPERATOR else None
 
 
 def _stuck_account(record: object) -> bool:

@@ -37,6 +37,7 @@ from certd.model.records import (
     OcspCheck,
     OcspWord,
     Presented,
+    Request,
     Settled,
 )
 
@@ -125,7 +126,7 @@ def test_failures():
         servers=[server(), server(failure=failure(Kind.OPERATOR, text="syntax error"))],
         accounts=[account(REFUSED)],
     )
-    assert progress.failures(shown) == [
+    assert progress.failures(shown, NOW) == [
         "jprs: refused",
         "failing: refused",
         "broken: the record is broken",
@@ -134,10 +135,18 @@ def test_failures():
     ]
 
 
+def test_a_renewal_that_is_due_and_has_to_wait():
+    """`certd once` does not call that done; an operator's hold is the operator's own."""
+    asked = ledger(requested=Request(NOW))
+    held = CaFacts(account=AccountState.READY, held_until=NOW + timedelta(days=1), permit=True)
+    shown = certificate(record=Idle(asked), facts={"ca": held})
+    assert progress.failures(view([shown]), NOW) == [f"{shown.name}: a renewal is due, but has to wait (ca-held)"]
+
+
 def test_no_failures():
     """All is well, also while a deployment runs."""
     loading = server()
-    assert progress.failures(view(servers=[type(loading)(loading.spec, SECTION, Activity.ACTIVE)])) == []
+    assert progress.failures(view(servers=[type(loading)(loading.spec, SECTION, Activity.ACTIVE)]), NOW) == []
 
 
 def test_summary():
