@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certd.model.view import View
+
+T = TypeVar("T")
 
 STATUS_MODE = 0o660
 CONTROL_MODE = 0o600
@@ -60,6 +62,7 @@ class StatusSocket(HttpSocket):
         super().__init__(path, self._route, mode=STATUS_MODE, group=group, deadline=deadline, clients=clients)
         self._view = view
         self._clock = clock
+        self._seen = _Kept(view, monotonic)
         self._health = _Kept(self._make_health, monotonic)
         self._status = _Kept(self._make_status, monotonic)
         self._metrics = _Kept(self._make_metrics, monotonic)
@@ -74,7 +77,7 @@ class StatusSocket(HttpSocket):
         return whole.get() if whole is not None else self._one(name)
 
     def _one(self, name: str) -> Response:
-        found = status.report(self._view(), name, self._clock())
+        found = status.report(self._seen.get(), name, self._clock())
         if found is None:
             return error(404, "unknown-certificate", "There is no certificate of that name.")
         return _json(200, found)
@@ -134,24 +137,24 @@ class ControlSocket(HttpSocket):
                 return self._reload()
 
 
-class _Kept:
+class _Kept(Generic[T]):
     """An answer that is made at most once at a time, and given again for a moment."""
 
-    def __init__(self, make: Callable[[], Response], monotonic: Callable[[], float]) -> None:
+    def __init__(self, make: Callable[[], T], monotonic: Callable[[], float]) -> None:
         self._make = make
         self._monotonic = monotonic
         self._lock = Lock()
         self._until = 0.0
-        self._response: Response | None = None
+        self._made: T | None = None
 
-    def get(self) -> Response:
+    def get(self) -> T:
         with self._lock:
             began = self._monotonic()
-            if self._response is None or began >= self._until:
-                self._response = self._make()
+            if self._made is None or began >= self._until:
+                self._made = self._make()
                 done = self._monotonic()
                 self._until = done + max(KEEP, KEEP_SHARE * (done - began)) if done - began > KEEP / KEEP_SHARE else 0.0
-            return self._response
+            return self._made
 
 
 def _json(code: int, value: object) -> Response:

@@ -129,6 +129,15 @@ def test_an_answer_that_was_dear_is_given_again(tmp_path: Path, source: Source) 
     assert asked == [1, 1, 2, 3]
 
 
+def test_one_certificate_costs_no_look_at_all_the_others_each_time(tmp_path: Path, source: Source) -> None:
+    """The view is made of every certificate: where that is dear, asking for one by one must not use up a core."""
+    ticks = iter([0.0, 5.0, 6.0, 54.0, 56.0, 56.001])
+    with StatusSocket(tmp_path / "s", source, lambda: NOW, monotonic=lambda: next(ticks)) as served:
+        for asked in (1, 1, 1, 2):
+            assert get(served.path, "status", "example.jp").status == 200
+            assert source.asked == asked
+
+
 class FakeOperator:
     """Remembers what it was asked, and answers or fails as told."""
 
