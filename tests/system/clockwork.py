@@ -76,7 +76,7 @@ class Clockwork:
         self.config_path = root / "config.yaml"
         self._certificates = certificates
         self.new_credentials()
-        self._start()
+        self.start()
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +130,10 @@ class Clockwork:
 
     def restart(self) -> None:
         self.crash()
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """As at a boot: records are read anew."""
         config = load(self.config_path, solvers=OPTIONS)
         self._anchor = (self.now, self.time.monotonic)
         self.clock = Clock(self.time.wall, lambda: self.time.monotonic)
