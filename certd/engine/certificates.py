@@ -142,7 +142,7 @@ class Certificates:
     def _swapped(self, spec: CertificateSpec, record: CertificateRecord, facts: CertificateFacts) -> ev.Swapped:
         assert isinstance(record, Staged)
         owed = tuple(Owed(view.id, view.wanted) for view in facts.servers)
-        return ev.Swapped(owed, self._of.fallback(spec.name, record.version, record.ledger.revoked))
+        return ev.Swapped(owed, self._of.before(spec.name, record.version, record.ledger.revoked))
 
     def _keep(self, spec: CertificateSpec, before: CertificateRecord, after: CertificateRecord) -> None:
         """Save, and do the housekeeping that belongs to a change of phase."""

@@ -186,17 +186,18 @@ class Gatherer:
         return any(o.server == server_id and settled.confirmed < o.generation for o in record.owed)
 
     def _batch_set(self, name: str, staged: Staged, previous: int | None, now: datetime) -> BatchSet:
-        """`previous`: the version to go back to, if it is worth it; its fingerprint is told in any case."""
+        """`previous`: the version that was live before; the one to go back to, if it is worth it."""
         fingerprint = None
         back: int | None = None
-        if previous is not None and previous != staged.version:
+        last_resort = previous if previous != staged.version else None
+        if previous is not None and last_resort is not None:
             life = self._lives.known(name)
             leaf = self._lives.leaf(name, previous)
             fingerprint = life.fingerprint if life.link == previous else leaf.fingerprint if leaf else None
             revoked = self._book.certificate(name).ledger.revoked
             if self._lives.worth_returning(name, previous, revoked=revoked, now=now):
                 back = previous
-        return BatchSet(name, staged.version, back, staged.leaf.fingerprint, fingerprint)
+        return BatchSet(name, staged.version, back, staged.leaf.fingerprint, fingerprint, last_resort)
 
     def _deployments(self, config: Config, server: str, batch: tuple[BatchSet, ...]) -> dict[str, Deployment]:
         found = {}

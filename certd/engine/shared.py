@@ -138,6 +138,13 @@ class Shared:
                 return candidate
         return None
 
+    def before(self, name: str, version: int, revoked: str | None) -> int | None:
+        """What was live before `version`, as far as can be told: the newest usable one, else the newest of all."""
+        if (usable := self.fallback(name, version, revoked)) is not None:
+            return usable
+        others = (other for other in sorted(self.store.versions(name), reverse=True) if other != version)
+        return next((other for other in others if self.lives.leaf(name, other) is not None), None)
+
     def sweep(self, spec: CertificateSpec, record: Idle, *, confirmed: bool) -> None:
         """Housekeeping at the end of an order: keys that are of no more use, and old versions."""
         parked = {one.key_id for one in record.ledger.parked}

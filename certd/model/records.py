@@ -285,9 +285,11 @@ class BatchSet(msgspec.Struct, frozen=True):
     name: str
     version: int
     previous: int | None
-    """The version to go back to; None: there is none that may be gone back to."""
+    """The version to go back to; None: there is none that is worth it."""
     fingerprint: str
     previous_fingerprint: str | None = None
+    last_resort: int | None = None
+    """What was live before, worth it or not: better than a server that does not run, with all its other sites."""
 
 
 class Blame(StrEnum):

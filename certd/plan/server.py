@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from certd.model import actions as do
 from certd.model.codes import Code
 from certd.model.facts import ServerFacts
-from certd.model.records import Activity, BatchSet, Blame, Deploying, DeployStage, ServerRecord, Settled, Step
+from certd.model.records import Activity, BatchSet, Blame, Deploying, DeployStage, ServerRecord, Settled, Sight, Step
 from certd.model.specs import CommandReload, ServerSpec
 from certd.plan import timers, verdict
 
@@ -181,7 +181,9 @@ def _loading(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datet
             loaded = record.wait.set_at + SETTLE
             return do.Confirm(not_served) if now >= loaded else do.Wait(loaded, Code.SERVER_LOADING)
         case verdict.Harmed(names):
-            return do.TakeBack(Blame.REGRESSION, f"served before, but not after the reload: {_listed(names)}")
+            nobody = all(seen.sight is Sight.REFUSED for seen in facts.seen)
+            blame = Blame.SERVER_DOWN if nobody else Blame.REGRESSION
+            return do.TakeBack(blame, f"served before, but not after the reload: {_listed(names)}")
         case verdict.StillOld(names):
             return do.LeaveOwed("reload-ineffective", f"the old certificate is still served: {_listed(names)}")
         case verdict.Unclear():
@@ -201,7 +203,7 @@ def _restoring(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: dat
         return do.LeaveOwed("server-stopped", "the server was stopped before it reloaded")
     if not timers.due(record.wait, now) or facts.shared_loading or facts.activity is Activity.RELOADING:
         return do.Wait(now + SOON, Code.SERVER_LOADING)
-    return do.RestoreLinks(tuple(s for s in record.batch if s.previous is not None))
+    return do.RestoreLinks(verdict.going_back(record.batch, record.blame))
 
 
 def _reloading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
@@ -221,9 +223,9 @@ def _loading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: d
     timed_out = now >= record.wait.until
     if facts.activity is Activity.RELOADING and not timed_out:
         return do.Wait(now + SOON, Code.SERVER_LOADING)
+    back = tuple(verdict.reversed_set(part) for part in verdict.going_back(record.batch, record.blame))
     if facts.seen is None:
-        return do.Look(tuple(verdict.reversed_set(s) for s in record.batch if s.previous is not None))
-    back = tuple(verdict.reversed_set(s) for s in record.batch if s.previous is not None)
+        return do.Look(back)
     judged = verdict.judge(back, record.before, facts.seen, final=_final(record, facts, now))
     if isinstance(judged, verdict.Unclear):
         return do.Wait(now + SOON, Code.SERVER_LOADING)

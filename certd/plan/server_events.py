@@ -13,7 +13,6 @@ from certd.model import events as ev
 from certd.model.codes import Kind
 from certd.model.facts import ServerFacts
 from certd.model.records import (
-    BatchSet,
     Blame,
     Deploying,
     DeployStage,
@@ -25,7 +24,7 @@ from certd.model.records import (
     Timer,
 )
 from certd.model.specs import ServerSpec
-from certd.plan import timers
+from certd.plan import timers, verdict
 from certd.plan.backoff import FLOOR, backoff
 
 REJECTED_FOR = timedelta(hours=24)
@@ -144,12 +143,12 @@ def _loading(record: Deploying, _: ev.ReloadReturned | ev.ServerStarted, at: Con
 
 def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -> ServerRecord:
     match record.stage:
-        case DeployStage.RELOADING if _restorable(record):
+        case DeployStage.RELOADING if verdict.going_back(record.batch, Blame.RELOAD_REFUSED):
             back = _taken_back(record, ev.TakenBack(Blame.RELOAD_REFUSED, event.text), at)
             return replace(back, wait=timers.after(at.now, REFUSED_SETTLES))
         case DeployStage.RELOADING:
             return _left(record, "server-config-broken", event.text, at)
-        case DeployStage.STARTING if _restorable(record):
+        case DeployStage.STARTING if verdict.going_back(record.batch, Blame.SERVER_DOWN):
             return _taken_back(record, ev.TakenBack(Blame.SERVER_DOWN, event.text), at)
         case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD if (
             record.blame is Blame.RELOAD_REFUSED or not record.was_active
@@ -159,11 +158,6 @@ def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -
             return _left(record, "rollback-failed", event.text, at)
         case _:
             return _left(record, "server-down", event.text, at)
-
-
-def _restorable(record: Deploying) -> tuple[BatchSet, ...]:
-    """The sets that can be gone back from: those that moved here, and those that another server's section moved."""
-    return tuple(part for part in record.batch if part.previous is not None)
 
 
 def _taken_back(record: Deploying, event: ev.TakenBack, _: Context) -> Deploying:
@@ -203,7 +197,8 @@ def _blame_settled(record: Deploying, _: ev.BlameSettled, at: Context) -> Settle
     """The old sets serve: one new set alone is rejected, several are tried in halves."""
     settled = record.settled
     failure = _failure(settled, Step.RELOAD, _BLAME_CODES[record.blame or Blame.SERVER_DOWN], record.blame_text, at)
-    suspects = _restorable(record)
+    # Those that moved here, and those that another server's section moved.
+    suspects = verdict.going_back(record.batch, record.blame)
     changes: dict[str, Any] = {"failure": failure, "retry": _retry(settled.attempts, at)}
     if len(suspects) == 1:
         guilty = suspects[0]

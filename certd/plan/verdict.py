@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
-from certd.model.records import BatchSet, Seen, Sight
+from certd.model.records import BatchSet, Blame, Seen, Sight
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -61,6 +62,18 @@ def judge(batch: Iterable[BatchSet], before: Iterable[Seen], after: Iterable[See
     # One new certificate proves that the server has loaded: what is missing then has no virtual host.
     complete = not harmed and not old and (proven or (not missing and bool(now)))
     return Served(tuple(missing)) if complete else Unclear()
+
+
+def going_back(batch: Iterable[BatchSet], blame: Blame | None) -> tuple[BatchSet, ...]:
+    """The sets that can be gone back from, each with the version to go back to as its `previous`.
+
+    A site that does not do well with its new set goes back to one that is worth it, or not at all. A server that does
+    not run with the new sets, or refuses to load them, is another matter: it has many sites, and it did run with what
+    was live before, be that a placeholder.
+    """
+    if blame is not Blame.REGRESSION:
+        batch = (replace(part, previous=part.previous or part.last_resort) for part in batch)
+    return tuple(part for part in batch if part.previous is not None)
 
 
 def reversed_set(part: BatchSet) -> BatchSet:

@@ -315,6 +315,24 @@ def test_restoring(blame, facts, expected):
     assert decided(replace(record, wait=timer(SECOND)), facts) == LOADING
 
 
+@pytest.mark.parametrize("stage", [STAGE.RESTORING, STAGE.LOADING_OLD])
+@pytest.mark.parametrize("blame", list(Blame))
+def test_the_last_resort(stage, blame):
+    """A placeholder is no better for its own site, but it is for all the others of a server that does not run."""
+    placeholder = replace(B, previous=None, last_resort=4)
+    action = decided(deploying(stage, batch=(A, placeholder), blame=blame, wait=PAST), now_is(ACTIVE))
+    expected = ["a"] if blame is Blame.REGRESSION else ["a", "b"]
+    assert [part.name for part in action.batch] == expected
+    assert {part.version if stage is STAGE.LOADING_OLD else part.previous for part in action.batch} <= {1, 4}
+
+
+def test_nobody_listens_any_more():
+    """It is the server that is down, though nothing but handshakes tells so."""
+    gone = (Seen("a", Sight.REFUSED), Seen("b", Sight.REFUSED))
+    action = decided(deploying(STAGE.LOADING, wait=PAST), now_is(Activity.UNKNOWN, seen=gone))
+    assert action.blame is Blame.SERVER_DOWN
+
+
 def test_a_reload_refused_by_a_stopped_server():
     """Nobody is to blame: the files stay for its next start."""
     record = deploying(STAGE.RESTORING, blame=Blame.RELOAD_REFUSED, wait=None)

@@ -210,6 +210,15 @@ def test_a_command_was_refused(record, stage, blame):
     assert (after.stage, after.blame, after.blame_text) == (stage, blame, "why")
 
 
+@pytest.mark.parametrize("stage", [STAGE.RELOADING, STAGE.STARTING])
+def test_there_is_always_the_last_resort(stage):
+    """A first set that the server does not load is taken back for its placeholder: other sites are on this server."""
+    first = replace(FIRST, last_resort=1)
+    refused = advanced(deploying(stage, batch=(first,)), ev.CommandRefused("why"))
+    assert refused.stage is STAGE.RESTORING
+    assert [rejection.name for rejection in blamed(first).rejections] == [first.name]
+
+
 def test_a_refused_reload_is_waited_out():
     """A command that was cut short may have begun a restart: links stay for two seconds."""
     assert advanced(deploying(STAGE.RELOADING), ev.CommandRefused("why")).wait == Timer(NOW, NOW + 2 * SECOND)
