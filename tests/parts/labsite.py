@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
+from certd import pki
 from certd.lab import LabCa, LabOptions
 from certd.lab.options import Clock, wall_clock
+from certd.model.specs import KeyType
+from certd.store import Store
 from parts.apache import Apache
 from parts.daemon import Certd
 from parts.forwarded import ForwardClock, ForwardedCertd
@@ -51,6 +57,7 @@ class LabSite:
         ]
         options = LabOptions(http_port=self.apache.http_port, ocsp_lag=timedelta(0), processing_polls=0)
         self.ca = LabCa(options, clock=clock)
+        self._clock = clock
         self.servers = {
             f"web{number if number > 1 else ''}": self.server(apache) for number, apache in enumerate(self.apaches, 1)
         }
@@ -129,6 +136,25 @@ class LabSite:
             "certificates": [{"domains": [name], **own.get(name, {})} for name in self.names],
             "limits": {"reload_min_interval": "1s"} | dict(limits or {}),
         }
+
+    def put_live(self, names: Sequence[str] | None = None) -> None:
+        """A first set for these names (all), as an earlier run has left it; nothing is due for them then."""
+        now = self._clock()
+        with Store.open(self.live_dir.parent, purpose="the test", now=now) as store:
+            for name in self.names if names is None else names:
+                key = pki.generate_key(KeyType.P256)
+                public = x509.load_der_x509_csr(pki.make_csr(key, (name,))).public_key()
+                leaf = self.ca.authority.issue(
+                    public, (name,), now=now, lifetime=self.ca.options.lifetime, ocsp_url=self.ca.ocsp_url
+                )
+                chain = self.ca.authority.chain_pem(leaf)
+                complete = pki.build_set(key, chain, domains=(name,), key_type=KeyType.P256, now=now)
+                store.switch_live(name, store.add_version(name, complete, group=None, combined=True), now=now)
+
+    def prepare(self) -> None:
+        """`certd prepare`: placeholders for the names without a set, so that Apache starts."""
+        done = subprocess.run(self.certd.argv("prepare"), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def served(self, apache: Apache | None = None) -> dict[str, str | None]:
         """Name to the serial that an Apache serves."""
