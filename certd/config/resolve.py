@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def resolve(
     certificates = Certificates(defaults, cas, health, raw.limits.orders_per_day, report)
     _add_all(certificates, [(MAIN, data), *included], report)
     notify = resolve_notify(raw.notify, MAIN.at("notify"), report, around)
-    _check_top(raw, report, around)
+    _check_top(raw, path, report, around)
     check_groups(certificates.specs, raw.status_group, MAIN.at("status_group"), report)
     timeout = report.value(MAIN.at("http", "timeout"), duration_within, raw.http.timeout, *_HTTP_TIMEOUT)
     if report.errors or timeout is None:
@@ -96,18 +97,27 @@ def _add_all(certificates: Certificates, files: Sequence[tuple[Place, dict[str, 
         report.warning(MAIN.at("certificates"), "no certificate is configured, so there is nothing to renew")
 
 
-def _check_top(raw: schema.File, report: Report, around: Surroundings) -> None:
+def _check_top(raw: schema.File, path: Path, report: Report, around: Surroundings) -> None:
     if Path(raw.state_dir) == Path(raw.runtime_dir):
         report.error(MAIN.at("runtime_dir"), "the same as state_dir; the two must differ")
     for key, text in (("state_dir", raw.state_dir), ("runtime_dir", raw.runtime_dir)):
         if ".." in Path(text).parts or Path(text) == Path("/"):
             report.error(MAIN.at(key), "must be an absolute path below / without ..")
-    if raw.http.proxy is not None:
-        report.value(MAIN.at("http", "proxy"), proxy_url, raw.http.proxy)
+    if raw.http.proxy is not None and report.value(MAIN.at("http", "proxy"), proxy_url, raw.http.proxy) is not None:
+        _check_secrecy(raw.http.proxy, path, report, around)
     if raw.status_group is not None:
         error = around.group_error(raw.status_group)
         if error is not None:
             report.error(MAIN.at("status_group"), error)
+
+
+def _check_secrecy(proxy: str, path: Path, report: Report, around: Surroundings) -> None:
+    """The proxy's password has no file of its own: it is as secret as the configuration."""
+    with suppress(OSError):
+        if around.check_host and "@" in proxy and path.stat().st_mode & 0o007:
+            report.error(
+                MAIN.at("http", "proxy"), f"holds a password, and others may read or change {path}; do: chmod o= {path}"
+            )
 
 
 def _health(raw: schema.Health, report: Report) -> HealthPolicy:

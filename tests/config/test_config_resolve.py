@@ -337,6 +337,18 @@ def test_a_key_file_that_others_read_is_refused(folder: Folder) -> None:
     assert folder.errors(text) == []
 
 
+def test_a_password_in_a_file_that_others_read_is_refused(folder: Folder) -> None:
+    """It is not repeated; without one the mode does not matter."""
+    text = CA + DEFAULTS + "http: {proxy: 'http://user:hunter2@proxy.example.jp:3128'}\n"
+    assert folder.errors(text) == []
+    folder.write("config.yaml", text, 0o644)
+    (error,) = folder.errors()
+    assert error.startswith(f"config.yaml:3: http.proxy: holds a password, and others may read or change {folder.main}")
+    assert "hunter2" not in error
+    folder.write("config.yaml", text.replace("user:hunter2@", ""), 0o644)
+    assert folder.errors() == []
+
+
 def test_a_credential_is_checked_where_systemd_put_it(folder: Folder) -> None:
     """A credential that is there is fine, one that is not is a mistake."""
     folder.write("eab", KEY, 0o400)
