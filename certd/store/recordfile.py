@@ -42,7 +42,7 @@ def decode(data: bytes, decoder: msgspec.json.Decoder[Record], path: Path) -> Re
         schema = _envelope.decode(data).schema
         if schema == SCHEMA:
             return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenRecord(_broken(path, "it is empty" if not data else str(error))) from error
     raise UnknownSchema(
         f"{path} has schema {schema}, this certd knows {SCHEMA} only: it was written by another release; nothing was "

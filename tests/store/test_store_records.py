@@ -107,7 +107,9 @@ def test_modes_of_records(tmp_path: Path) -> None:
         b'{"schema": 1, "phase": "idle", "ledger": {"goal": "\xff"}}',
         b'{"schema": 1, "phase": "idle", "ledger": {"orders": ["2026-11-23T12:00:00"]}}',
         b'{"schema": 1, "phase": "idle", "ledger": {"orders": ["yesterday"]}}',
+        b'{"schema": 1, "phase": "idle", "ledger": ' + b"[" * 100_000,
     ],
+    ids=lambda data: repr(data[:60]),
 )
 def test_a_broken_record_is_named_and_left_alone(data: bytes, tmp_path: Path) -> None:
     """Empty, torn, of another type, with a naive time: BrokenRecord names the file and where to read on."""
