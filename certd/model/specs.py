@@ -204,3 +204,6 @@ class Config(msgspec.Struct, frozen=True):
     socket_group: str | None = None
     keep_versions: int = 5
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Config({self.path})"  # the proxy may hold a password
