@@ -16,6 +16,7 @@ from certd.engine.lives import Lives
 from certd.errors import StateError
 from certd.model.facts import CertificateFacts, ServerFacts, ServerView
 from certd.model.records import (
+    AccountRecord,
     Activity,
     BatchSet,
     CertificateRecord,
@@ -67,7 +68,7 @@ class Gatherer:
         facts = CertificateFacts(
             live=life.live,
             link=life.link,
-            ca=account.ca_facts(self._book.account(ca), now, permit=not reserve, directory=config.cas[ca].directory),
+            ca=account.ca_facts(self._account(ca), now, permit=not reserve, directory=config.cas[ca].directory),
             servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
             clock_sure=self._clock.sure,
             since=self._since,
@@ -156,6 +157,13 @@ class Gatherer:
             return facts
         urgency = facts.live.leaf.not_after if facts.live is not None else now
         return _permitted(facts, budget.reserve(spec.name, urgency, now))
+
+    def _account(self, ca: str) -> AccountRecord | None:
+        """None where it cannot be read, told by its own tick: no order goes on, but what is issued goes live."""
+        try:
+            return self._book.account(ca)
+        except StateError:
+            return None
 
     def _server_view(self, spec: CertificateSpec, deployment: Deployment, record: CertificateRecord) -> ServerView:
         server = self._book.server(deployment.server)

@@ -8,11 +8,12 @@ import pytest
 from authority import NOW
 from bench import SPEC, Bench
 from msgspec.structs import replace
-from statedir import NAME
+from statedir import NAME, issued
 
 from certd.errors import PkiError
-from certd.model.codes import Code
-from certd.model.records import AccountLedger, DaemonRecord, Registered
+from certd.model.codes import Because, Code
+from certd.model.records import AccountLedger, DaemonRecord, Ledger, Registered, Staged, Timer
+from certd.model.view import Subject, SubjectKind
 
 OTHER = replace(SPEC, name="other.example.jp", domains=("other.example.jp",))
 
@@ -63,6 +64,25 @@ def test_an_account_record_that_cannot_be_read(bench: Bench) -> None:
     (account,) = engine.view().accounts
     assert str(path) in (account.broken or "")
     assert bench.world.done == []
+
+
+def test_what_is_issued_goes_live_without_its_account(bench: Bench) -> None:
+    """An account is for orders: a set that waits behind the gate is activated, and no trouble of its own is told."""
+    bench.version(1, live=True)
+    version, leaf = bench.version(2), issued(2).leaf
+    past = Timer(NOW - timedelta(hours=1), NOW - timedelta(minutes=50))
+    deadline = NOW + timedelta(hours=1)
+    record = Staged(Ledger(), Because.RENEWAL_TIME, version, leaf, past.set_at, past, deadline)
+    bench.store.save_certificate(NAME, record)
+    path = bench.store.layout.account_record("jprs")
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(b"{")
+    engine = bench.engine()
+    engine.tick(Subject(SubjectKind.CERTIFICATE, NAME))
+    engine.tick(Subject(SubjectKind.SERVER, "web"))
+    assert f"switch {NAME} {version}" in bench.world.done
+    assert [one.broken for one in engine.view().certificates] == [None]
+    assert path.read_bytes() == b"{"
 
 
 def test_an_account_key_that_cannot_be_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
