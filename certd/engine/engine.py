@@ -13,6 +13,8 @@ import random
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from certd import __version__
 from certd.clock import Clock
 from certd.engine import placeholder
@@ -26,7 +28,17 @@ from certd.logs import log_event
 from certd.model import events as ev
 from certd.model.codes import Because, Code
 from certd.model.facts import CertificateFacts
-from certd.model.records import DaemonRecord, Idle, Installed, NoKey, Ordering, Registered, Staged
+from certd.model.records import (
+    DaemonRecord,
+    Deploying,
+    Idle,
+    Installed,
+    NoKey,
+    Ordering,
+    Registered,
+    ServerRecord,
+    Staged,
+)
 from certd.model.specs import Config
 from certd.model.view import (
     AccountView,
@@ -252,9 +264,23 @@ class Engine:
         trouble = shared.book.troubles.get(Subject(SubjectKind.SERVER, name))
         activity = self._servers.activity_known(name)
         try:
-            return ServerStateView(spec, shared.book.server(name), activity, trouble)
+            return ServerStateView(spec, self._without_strangers(shared.book.server(name), name), activity, trouble)
         except StateError as error:
             return ServerStateView(spec, None, activity, str(error))
+
+    def _without_strangers(self, record: ServerRecord, server: str) -> ServerRecord:
+        """The record without names that the configuration no longer deploys there: nobody waits for their hosts."""
+        settled = record.settled if isinstance(record, Deploying) else record
+        certificates = self._shared.config.certificates
+        known = tuple(
+            name
+            for name in settled.not_served
+            if name in certificates and any(one.server == server for one in certificates[name].deploy)
+        )
+        if known == settled.not_served:
+            return record
+        settled = replace(settled, not_served=known)
+        return replace(record, settled=settled) if isinstance(record, Deploying) else settled
 
     def _account_view(self, name: str) -> AccountView:
         shared = self._shared

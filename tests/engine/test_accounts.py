@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from authority import NOW
 from bench import CA, Bench
 from msgspec.structs import replace
 
 from certd.model import events as ev
 from certd.model.codes import Kind
-from certd.model.records import AccountRefused, Registered, Step
+from certd.model.records import AccountLedger, AccountRefused, Registered, Step
 from certd.model.specs import EabSpec
 from certd.model.view import Subject, SubjectKind
 
@@ -44,6 +46,17 @@ def test_a_key_file_that_was_corrected_in_place_is_a_new_offer(bench: Bench, key
         engine = bench.engine(cas=cas)
     engine.tick(ACCOUNT)
     assert isinstance(bench.store.load_account("jprs"), Registered)
+
+
+def test_a_clock_that_is_put_back_behind_the_start(bench: Bench) -> None:
+    """One probe answers for now, not for a start that lies in a future: the CA is not asked without an end."""
+    bench.store.save_account("jprs", Registered(CA.directory, "https://ca/1", NOW, AccountLedger()))
+    engine = bench.engine()
+    bench.world.on_account = lambda _, __: ev.AccountKnown("https://ca/1")
+    bench.times.wall -= timedelta(hours=3)
+    due = engine.tick(ACCOUNT)
+    assert len(bench.world.done) == 1
+    assert due == bench.times.wall + timedelta(minutes=1), "while the clock is doubted"
 
 
 def test_nothing_of_the_key_is_in_the_record(bench: Bench, key: Path) -> None:

@@ -377,6 +377,29 @@ def test_permits_after_a_restart(bench):
     assert placing(bench, engine, "b.jp") == ["b.jp"]
 
 
+def test_nobody_waits_for_hosts_of_who_left(bench):
+    """What has no virtual host yet is told of while it is deployed there, and no longer."""
+    bench.store.save_server("web", Settled(not_served=("a.jp", "b.jp")))
+    bench.config = replace(bench.config, certificates=names("a.jp", "b.jp"))
+    engine = bench.engine()
+    assert engine.view().servers[0].record.not_served == ("a.jp", "b.jp")
+    engine.replace_config(replace(bench.config, certificates=names("a.jp")))
+    assert engine.view().servers[0].record.not_served == ("a.jp",)
+
+
+def test_a_clock_that_is_doubted_is_asked_about(bench):
+    """Every account is woken, once, since a CA's Date settles it."""
+    engine = bench.engine()
+    account = Subject(SubjectKind.ACCOUNT, "jprs")
+    bench.woken.clear()
+    engine.note_time()
+    assert bench.woken == []
+    bench.times.wall += 3 * HOUR
+    engine.note_time()
+    engine.note_time()
+    assert bench.woken == [account]
+
+
 def test_the_time_is_remembered(bench):
     """Once an hour, and a start before it is not believed."""
     engine = bench.engine()
