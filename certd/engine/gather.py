@@ -197,14 +197,16 @@ class Gatherer:
         """`previous`: the version that was live before; the one to go back to, if it is worth it."""
         fingerprint = None
         back: int | None = None
-        last_resort = previous if previous != staged.version else None
-        if previous is not None and last_resort is not None:
+        last_resort: int | None = None
+        if previous is not None and previous != staged.version:
             life = self._lives.known(name)
             leaf = self._lives.leaf(name, previous)
             fingerprint = life.fingerprint if life.link == previous else leaf.fingerprint if leaf else None
             revoked = self._book.certificate(name).ledger.revoked
             if self._lives.worth_returning(name, previous, revoked=revoked, now=now):
                 back = previous
+            if leaf is not None and leaf.serial != revoked and leaf.not_after > now:
+                last_resort = previous
         return BatchSet(name, staged.version, back, staged.leaf.fingerprint, fingerprint, last_resort)
 
     def _deployments(self, config: Config, server: str, batch: tuple[BatchSet, ...]) -> dict[str, Deployment]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from certd.engine import telling
@@ -168,7 +169,7 @@ class Servers:
             self._of.wake_certificate(part.name)
 
     def _swap(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> ev.LinksSwapped:
-        self._owe_others(spec, batch)
+        self._owe_others(spec, ((part.name, part.version) for part in batch))
         swapped, refused = [], []
         for part in batch:
             try:
@@ -180,7 +181,7 @@ class Servers:
         return ev.LinksSwapped(tuple(swapped), tuple(refused))
 
     def _restore(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> ev.LinksRestored:
-        self._owe_others(spec, batch)
+        self._owe_others(spec, ((part.name, part.previous) for part in batch if part.previous is not None))
         restored = []
         for part in batch:
             assert part.previous is not None
@@ -199,11 +200,11 @@ class Servers:
         finally:
             self._of.lives.forget(name)
 
-    def _owe_others(self, spec: ServerSpec, batch: tuple[BatchSet, ...]) -> None:
-        """Other servers that load these links are told first, so that a crash cannot forget them (I3)."""
+    def _owe_others(self, spec: ServerSpec, moves: Iterable[tuple[str, int]]) -> None:
+        """Other servers that load the links that are about to move are told first: a crash cannot forget them (I3)."""
         others = set()
-        for part in batch:
-            certificate = self._of.config.certificates.get(part.name)
+        for name, version in moves:
+            certificate = self._of.config.certificates.get(name) if self._of.lives.of(name).link != version else None
             others |= {d.server for d in certificate.deploy} if certificate else set()
         for other in sorted(others - {spec.id}):
             self.owe(other)

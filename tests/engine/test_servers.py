@@ -1,0 +1,45 @@
+"""The loop around a server's life, where it meets other servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from authority import NOW
+from bench import SERVER, SPEC, Bench
+from msgspec.structs import replace
+from statedir import NAME, issued
+
+from certd.engine import Engine
+from certd.model.codes import Because
+from certd.model.records import Ledger, Staged, Timer
+from certd.model.specs import CommandReload, Deployment
+from certd.model.view import Subject, SubjectKind
+
+CERTIFICATE = Subject(SubjectKind.CERTIFICATE, NAME)
+WEB, MAIL = Subject(SubjectKind.SERVER, "web"), Subject(SubjectKind.SERVER, "mail")
+
+
+def settle(bench: Bench, engine: Engine) -> None:
+    """Tick everybody, until nobody has anything to do for a while."""
+    for _ in range(12):
+        for subject in (CERTIFICATE, WEB, MAIL):
+            engine.tick(subject)
+        bench.times.passes(timedelta(seconds=5))
+
+
+def test_a_link_that_two_servers_load(tmp_path: Path) -> None:
+    """It moves once, each of them reloads once, and nobody owes anything."""
+    bench = Bench(tmp_path)
+    bench.version(1, live=True)
+    times = (NOW, Timer(NOW, NOW), NOW + timedelta(hours=1))
+    record = Staged(Ledger(), Because.RENEWAL_TIME, bench.version(2), issued(2).leaf, *times, opened=True)
+    bench.store.save_certificate(NAME, record)
+    deploy = (Deployment("web", verify=None), Deployment("mail", verify=None))
+    mail = replace(SERVER, id="mail", reload=CommandReload(("true",)))
+    engine = bench.engine(servers={"web": SERVER, "mail": mail}, certificates={NAME: replace(SPEC, deploy=deploy)})
+    settle(bench, engine)
+    assert bench.world.done == [f"switch {NAME} 2", "reload", "reload"]
+    for server in ("web", "mail"):
+        settled = engine.view().servers[server == "mail"].record
+        assert settled.wanted == settled.confirmed, server
