@@ -138,7 +138,7 @@ class Clockwork:
         self._anchor = (self.now, self.time.monotonic)
         self.clock = Clock(self.time.wall, lambda: self.time.monotonic)
         self.store = Store.open(config.state_dir, purpose="test", now=self.now)
-        self.world = RealWorld(
+        self.world = self._make_world(
             config,
             self.store,
             now=self.clock.now,
@@ -150,6 +150,10 @@ class Clockwork:
         self.engine = Engine(config, self.store, self.world, clock=self.clock, rng=rng, wake=self._wake)
         self.engine.prepare()
         self._due = dict.fromkeys(self.engine.subjects(), self.now)
+
+    def _make_world(self, *arguments: Any, **options: Any) -> RealWorld:
+        """What the engine acts on; a test may bring servers of its own."""
+        return RealWorld(*arguments, **options)
 
     # --- time
 
