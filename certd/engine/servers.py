@@ -141,8 +141,8 @@ class Servers:
                 case do.StartServer():
                     self._of.world.start(spec)
                     return ev.ServerStarted()
-                case do.RunAfter(names):
-                    return self._run_after(spec, names)
+                case do.RunAfter(name):
+                    return self._run_after(spec, name)
                 case do.Confirm(not_served):
                     return ev.SectionConfirmed(not_served)
                 case do.LeaveOwed(code, text):
@@ -209,17 +209,13 @@ class Servers:
         for other in sorted(others - {spec.id}):
             self.owe(other)
 
-    def _run_after(self, spec: ServerSpec, names: tuple[str, ...]) -> ev.AfterRun:
-        failed, texts = [], []
-        for name in names:
-            certificate = self._of.config.certificates.get(name)
-            deployment = self._looks.deployment(spec, name)
-            link = self._of.lives.of(name).link
-            if certificate is None or deployment is None or link is None:
-                continue
+    def _run_after(self, spec: ServerSpec, name: str) -> ev.AfterRun:
+        certificate = self._of.config.certificates.get(name)
+        deployment = self._looks.deployment(spec, name)
+        link = self._of.lives.of(name).link
+        if certificate is not None and deployment is not None and link is not None:
             try:
                 self._of.world.after(certificate, deployment.after, link)
             except CommandFailed as error:
-                failed.append(name)
-                texts.append(f"{name}: {error}")
-        return ev.AfterRun(tuple(failed), "; ".join(texts[:5]))
+                return ev.AfterRun(name, str(error))
+        return ev.AfterRun(name)

@@ -122,8 +122,8 @@ def server(spec: ServerSpec, event: ev.ServerEvent, after: ServerRecord) -> None
         case ev.BlameSettled() if isinstance(after, Settled):
             rejected = _names(r.name for r in after.rejections)
             _error("The old sets serve again.", server=spec.id, rejected=rejected or None)
-        case ev.AfterRun(failed, text) if failed:
-            _error(f"An after command failed: {text}.", server=spec.id)
+        case ev.AfterRun(name, text) if text is not None:
+            _error(f"An after command failed: {text}.", server=spec.id, certificate=name)
         case _:
             log_event(_log, logging.DEBUG, type(event).__name__, server=spec.id)
 

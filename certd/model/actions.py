@@ -222,7 +222,9 @@ class SettleBlame(msgspec.Struct, frozen=True):
 
 
 class RunAfter(msgspec.Struct, frozen=True):
-    names: tuple[str, ...]
+    """Run one certificate's `after` commands; deployments and other certificates get their turn in between."""
+
+    name: str
 
 
 ServerAction = (

@@ -209,10 +209,10 @@ class BlameSettled(msgspec.Struct, frozen=True):
 
 
 class AfterRun(msgspec.Struct, frozen=True):
-    """The `after` commands ran. `failed`: those to be tried again, and why."""
+    """A certificate's `after` commands ran. `failure`: why they are to be tried again, if they are."""
 
-    failed: tuple[str, ...] = ()
-    text: str = ""
+    name: str
+    failure: str | None = None
 
 
 class ReloadOwed(msgspec.Struct, frozen=True):

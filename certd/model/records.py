@@ -323,6 +323,8 @@ class Settled(msgspec.Struct, frozen=True, tag="settled", tag_field="phase"):
     rejections: tuple[Rejection, ...] = ()
     after: tuple[str, ...] = ()
     """Certificates whose `after` commands are due."""
+    after_failed: tuple[str, ...] = ()
+    """Those of them whose commands failed since the last wait."""
     not_served: tuple[str, ...] = ()
     """Confirmed, but the server has no virtual host for them yet."""
 

@@ -62,6 +62,8 @@ def begin(record: ServerRecord, action: do.ServerAction, now: datetime) -> Serve
                 stage=DeployStage.SWAPPING,
                 began_at=now,
             )
+        case Settled(), do.RunAfter() if action.name in record.after_failed:
+            return replace(record, after_failed=())  # another round
         case Deploying(), do.StartServer() if record.stage in _TO_STARTING:
             return replace(record, stage=_TO_STARTING[record.stage], started=True, wait=None)
         case _:
@@ -74,8 +76,8 @@ def begin(record: ServerRecord, action: do.ServerAction, now: datetime) -> Serve
 def _decide_settled(spec: ServerSpec, record: Settled, facts: ServerFacts, now: datetime) -> do.ServerAction:
     batch = _choose(record, facts, now)
     if not batch and record.wanted == record.confirmed:
-        if record.after and timers.due(record.retry, now):
-            return do.RunAfter(record.after)
+        if (name := _next_after(record, now)) is not None:
+            return do.RunAfter(name)
         return _nothing_to_do(record, facts, now)
     if (waits := _not_yet(spec, record, facts, now)) is not None:
         return waits
@@ -97,6 +99,14 @@ def _decide_settled(spec: ServerSpec, record: Settled, facts: ServerFacts, now: 
     if facts.seen is None:
         return do.Look(batch)
     return do.Deploy(batch, facts.seen, True, fresh, facts.owed_generation)
+
+
+def _next_after(record: Settled, now: datetime) -> str | None:
+    """Whose `after` commands run now: all once, then, after the wait, those that failed."""
+    fresh = [name for name in record.after if name not in record.after_failed]
+    if fresh:
+        return fresh[0]
+    return record.after[0] if record.after and timers.due(record.retry, now) else None
 
 
 def _choose(record: Settled, facts: ServerFacts, now: datetime) -> tuple[BatchSet, ...]:

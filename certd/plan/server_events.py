@@ -97,11 +97,18 @@ def _with_another_try(settled: Settled, name: str) -> Settled:
 
 
 def _after_run(record: Settled, event: ev.AfterRun, at: Context) -> Settled:
-    if not event.failed:
-        return replace(record, after=(), attempts=0, retry=None, failure=None)
-    failure = _failure(record, Step.AFTER, "after-failed", event.text, at)
-    attempts = record.attempts + 1
-    return replace(record, after=event.failed, attempts=attempts, retry=_retry(attempts, at), failure=failure)
+    if event.failure is None:
+        left = tuple(name for name in record.after if name != event.name)
+        return replace(record, after=left) if left else replace(record, after=(), attempts=0, retry=None, failure=None)
+    failure = _failure(record, Step.AFTER, "after-failed", f"{event.name}: {event.failure}", at)
+    attempts = record.attempts if record.after_failed else record.attempts + 1
+    return replace(
+        record,
+        after_failed=(*record.after_failed, event.name),
+        attempts=attempts,
+        retry=_retry(attempts, at),
+        failure=failure,
+    )
 
 
 # --- Deploying --------------------------------------------------------------------------------------------------

@@ -135,8 +135,8 @@ def test_of_a_step_of_a_deployment(said, action, level, text):
         (ev.TakenBack(Blame.REGRESSION, "harm"), Settled(), ERROR, "taken back: harm."),
         (ev.CommandRefused("exit 1"), Settled(), ERROR, "exit 1"),
         (ev.BlameSettled(), Settled(rejections=(Rejection("a.jp", 2, timer(DAY), ""),)), ERROR, "a.jp"),
-        (ev.AfterRun(("a.jp",), "exit 2"), Settled(), ERROR, "exit 2"),
-        (ev.AfterRun(), Settled(), DEBUG, "AfterRun"),
+        (ev.AfterRun("a.jp", "exit 2"), Settled(), ERROR, "exit 2"),
+        (ev.AfterRun("a.jp"), Settled(), DEBUG, "AfterRun"),
         (ev.LinksSwapped(()), Settled(), DEBUG, "LinksSwapped"),
     ],
 )

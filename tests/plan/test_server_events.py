@@ -70,7 +70,7 @@ EVENTS = {
     "Reanchored": ev.Reanchored(),
     "ReloadOwed": ev.ReloadOwed(),
     "RetryRequested": ev.RetryRequested("a"),
-    "AfterRun": ev.AfterRun(),
+    "AfterRun": ev.AfterRun("a"),
     "LinksSwapped": ev.LinksSwapped((A, B)),
     "LinksRestored": ev.LinksRestored((A, B)),
     "ReloadReturned": ev.ReloadReturned(),
@@ -390,12 +390,18 @@ def test_the_guilty_is_found(size, data):
 
 
 def test_after_commands():
-    """Those that failed are tried again, later each time; once all ran, nothing is left of it."""
-    record = replace(QUIET, after=("a", "b"), attempts=2)
-    failed = advanced(record, ev.AfterRun(("b",), "b: exit 1"))
-    assert (failed.after, failed.retry, failed.attempts) == (("b",), Timer(NOW, NOW + 4 * MINUTE), 3)
-    assert failed.failure == told("after-failed", "b: exit 1", Step.AFTER)
-    assert advanced(failed, ev.AfterRun()) == QUIET
+    """One after the other; those that failed are tried again, later each time; at the end nothing is left of it."""
+    record = replace(QUIET, after=("a", "b", "c"), attempts=2)
+    failed = advanced(record, ev.AfterRun("a", "exit 1"))
+    assert (failed.after, failed.after_failed) == (("a", "b", "c"), ("a",))
+    assert (failed.retry, failed.attempts) == (Timer(NOW, NOW + 4 * MINUTE), 3)
+    assert failed.failure == told("after-failed", "a: exit 1", Step.AFTER)
+    both = advanced(failed, ev.AfterRun("b", "exit 2"))
+    assert (both.after_failed, both.attempts) == (("a", "b"), 3)
+    waiting = advanced(both, ev.AfterRun("c"))
+    assert (waiting.after, waiting.after_failed) == (("a", "b"), ("a", "b"))
+    again = replace(waiting, after_failed=())
+    assert advanced(advanced(again, ev.AfterRun("a")), ev.AfterRun("b")) == QUIET
 
 
 # --- for anything at all ----------------------------------------------------------------------------------------
