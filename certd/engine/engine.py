@@ -264,23 +264,28 @@ class Engine:
         trouble = shared.book.troubles.get(Subject(SubjectKind.SERVER, name))
         activity = self._servers.activity_known(name)
         try:
-            return ServerStateView(spec, self._without_strangers(shared.book.server(name), name), activity, trouble)
+            return ServerStateView(spec, self._awaiting_hosts(shared.book.server(name), name), activity, trouble)
         except StateError as error:
             return ServerStateView(spec, None, activity, str(error))
 
-    def _without_strangers(self, record: ServerRecord, server: str) -> ServerRecord:
-        """The record without names that the configuration no longer deploys there: nobody waits for their hosts."""
+    def _awaiting_hosts(self, record: ServerRecord, server: str) -> ServerRecord:
+        """The record without names whose virtual host is not, or no longer, waited for."""
         settled = record.settled if isinstance(record, Deploying) else record
-        certificates = self._shared.config.certificates
-        known = tuple(
-            name
-            for name in settled.not_served
-            if name in certificates and any(one.server == server for one in certificates[name].deploy)
-        )
+        known = tuple(name for name in settled.not_served if self._awaits_host(name, server))
         if known == settled.not_served:
             return record
         settled = replace(settled, not_served=known)
         return replace(record, settled=settled) if isinstance(record, Deploying) else settled
+
+    def _awaits_host(self, name: str, server: str) -> bool:
+        """Whether this certificate is deployed there, and no later look has shown it."""
+        spec = self._shared.config.certificates.get(name)
+        if spec is None or all(one.server != server for one in spec.deploy):
+            return False
+        looked_at = next((one.server for one in spec.deploy if one.verify is not None), None)
+        served, live = self._shared.book.certificate(name).ledger.served, self._shared.lives.known(name).live
+        shown = served is not None and live is not None and served.serial == live.leaf.serial
+        return not (shown and looked_at == server)
 
     def _account_view(self, name: str) -> AccountView:
         shared = self._shared

@@ -170,7 +170,8 @@ class Gatherer:
         settled = server if isinstance(server, Settled) else server.settled
         version = record.version if isinstance(record, Staged) else None
         rejection = next((r.timer for r in settled.rejections if r.name == spec.name and r.version == version), None)
-        return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection)
+        not_served = spec.name in settled.not_served
+        return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection, not_served)
 
     def _others_settled(self, spec: CertificateSpec, server: str) -> bool:
         """I2: a link that several servers load moves only while none of the others is loading.

@@ -44,6 +44,8 @@ class ServerView(msgspec.Struct, frozen=True):
     confirmed: int
     rejection: Timer | None = None
     """This certificate's staged version was rejected there; tried again after the timer."""
+    not_served: bool = False
+    """This certificate was confirmed there without a virtual host that shows it."""
 
 
 class CertificateFacts(msgspec.Struct, frozen=True):

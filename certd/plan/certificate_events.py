@@ -35,6 +35,8 @@ from certd.plan.certificate import DAY, SOON, need, poll_delay
 from certd.plan.certificate_failures import Context, failed_ledger, order_failed, park
 
 PROBE_EVERY = timedelta(hours=6)
+PROBE_AGAIN = timedelta(minutes=10)
+"""After something else than the live certificate was seen: somebody is about to put it right."""
 STATUS_EVERY = timedelta(hours=24)
 UNCONFIRMED_EVERY = timedelta(minutes=30)
 """The status check of a certificate that went live without a good answer: the first good one ends its warning."""
@@ -95,7 +97,10 @@ def _jitter_drawn(record: Idle, event: ev.JitterDrawn, at: Context) -> Idle:
 
 
 def _probed(record: Any, event: ev.Probed, at: Context) -> Any:
-    return _with(record, served=event.served, probe=timers.after(at.now, at.jittered(PROBE_EVERY)))
+    live = at.facts.live
+    differs = live is not None and event.served.serial not in (None, live.leaf.serial)
+    every = PROBE_AGAIN if differs else PROBE_EVERY
+    return _with(record, served=event.served, probe=timers.after(at.now, at.jittered(every)))
 
 
 def _revocation_checked(record: Any, event: ev.RevocationChecked, at: Context) -> Any:

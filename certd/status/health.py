@@ -163,6 +163,8 @@ def _of_what_is_served(view: CertificateView, now: datetime) -> Iterator[Problem
     if isinstance(record, Installed) and now - record.swapped_at > UNCONFIRMED:
         text = f"The new files are in place since {moment(record.swapped_at, now)}, but no handshake has shown them."
         yield _problem("unconfirmed", Severity.WARNING, text, record.swapped_at, certificate=view.name)
+    if any(server.not_served for server in view.facts.servers):
+        return  # told as such by the server: without a virtual host of its own the first one's certificate is shown
     # Right after a confirmation `served` is what was seen before it; the probe's timer is set by the next look.
     if isinstance(record, Idle) and live is not None and record.ledger.probe is not None:
         served = record.ledger.served

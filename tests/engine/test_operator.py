@@ -27,11 +27,12 @@ from certd.model.records import (
     Registered,
     Rejection,
     Request,
+    Served,
     Settled,
     Staged,
     Timer,
 )
-from certd.model.specs import CaLimits, CertificateSpec
+from certd.model.specs import CaLimits, CertificateSpec, Deployment, VerifySpec
 from certd.model.view import Lane, Subject, SubjectKind
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -385,6 +386,18 @@ def test_nobody_waits_for_hosts_of_who_left(bench):
     assert engine.view().servers[0].record.not_served == ("a.jp", "b.jp")
     engine.replace_config(replace(bench.config, certificates=names("a.jp")))
     assert engine.view().servers[0].record.not_served == ("a.jp",)
+
+
+@pytest.mark.parametrize(("served", "verify", "awaited"), [(1, True, False), (2, True, True), (1, False, True)])
+def test_a_host_that_was_waited_for(bench, served, verify, awaited):
+    """Once a look has shown the live certificate there, nobody is told of a missing virtual host any more."""
+    bench.version(1, live=True)
+    seen = Served(issued(served).leaf.serial, NOW)
+    saved(bench, Idle(Ledger(served=seen, probe=Timer(NOW, NOW + HOUR))))
+    bench.store.save_server("web", Settled(not_served=(NAME,)))
+    spec = replace(SPEC, deploy=(Deployment("web", VerifySpec() if verify else None),))
+    engine = bench.engine(certificates={NAME: spec})
+    assert engine.view().servers[0].record.not_served == ((NAME,) if awaited else ())
 
 
 def test_a_clock_that_is_doubted_is_asked_about(bench):

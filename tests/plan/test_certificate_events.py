@@ -157,6 +157,12 @@ def test_chores_are_jittered(draw, factor):
     assert asked.ledger.parked[0].ask == Timer(NOW, NOW + DAY * factor)
 
 
+@pytest.mark.parametrize(("serial", "again"), [("0a1b", 6 * HOUR), (None, 6 * HOUR), ("dead", timedelta(minutes=10))])
+def test_another_certificate_is_served(serial, again):
+    """It is looked again soon: health is to know when somebody has put it right."""
+    assert advanced(Idle(), ev.Probed(Served(serial, NOW)), draw=0.5).ledger.probe == Timer(NOW, NOW + again)
+
+
 def test_a_revoked_certificate_is_remembered():
     """By its serial, and its version is never gone back to; another answer later does not take it back."""
     revoked = advanced(Idle(), ev.RevocationChecked("0a1b", OcspWord.REVOKED))

@@ -142,6 +142,13 @@ def test_what_is_served_counts() -> None:
     assert codes(view([idle(served=Served(None, NOW))])) == {}
 
 
+def test_a_name_without_a_virtual_host() -> None:
+    """It is shown the first host's certificate; the server tells what it is, and that is a warning."""
+    facts = {"servers": (ServerView("web", 2, 2, not_served=True),)}
+    bare = certificate(record=Idle(ledger(served=Served("dead", NOW))), facts=facts)
+    assert codes(view([bare])) == {}
+
+
 def test_installed_but_unconfirmed() -> None:
     """A moment after the swap is nothing; minutes later the missing proof is a warning."""
     assert codes(view([certificate(record=views.installed(timedelta(minutes=9)))])) == {}
