@@ -53,6 +53,8 @@ class ModelApache:
         self.loading: Loading | None = None
         self.excused = False
         """Somebody else has stopped or killed it, and nobody need start it."""
+        self.said_to_refuse = False
+        """The last command for it was reported as failed, whether or not it was."""
         self.asked_at: datetime | None = None
         self._queued: list[bool] = []
         self._starts = 0
@@ -156,6 +158,14 @@ class ModelApache:
             left.append((at, name, "key"))
             at += OPENS_EVERY
         self.loading = Loading(ours, begins, max(begins, self._timeline.now), left)
+
+    @property
+    def cannot_load(self) -> bool:
+        """Whether it is down, was said to refuse, or would refuse or not survive what the links name."""
+        if self.said_to_refuse:
+            return True
+        named = {self._store.served_by_link(name) for name in self.names}
+        return self.activity is not Activity.ACTIVE or self._refused() or bool(self.dies_of & named)
 
     def _refused(self) -> bool:
         named = {self._store.served_by_link(name) for name in self.names}

@@ -239,7 +239,7 @@ class ModelWorld:
             assert len(recent) <= RELOADS_AN_HOUR, f"{server.id} is reloaded {len(recent)} times within an hour"
             self.apaches[server.id].reload(ours=True)
 
-        self._command(f"reload {server.id}", reload)
+        self._command(f"reload {server.id}", reload, self.apaches[server.id])
 
     def start(self, server: ServerSpec) -> None:
         def start() -> None:
@@ -247,11 +247,13 @@ class ModelWorld:
             assert apache.activity is not Activity.INACTIVE, f"{server.id} is started, which the operator has stopped"
             apache.start()
 
-        self._command(f"start {server.id}", start)
+        self._command(f"start {server.id}", start, self.apaches[server.id])
 
-    def _command(self, label: str, command: Callable[[], None]) -> None:
+    def _command(self, label: str, command: Callable[[], None], apache: ModelApache) -> None:
+        apache.said_to_refuse = True
         try:
             self._act(Act.EFFECT, label, command, COMMAND)
+            apache.said_to_refuse = False
         except EffectFailed:
             raise CommandFailed(f"{label}: timed out") from None
 
@@ -261,7 +263,7 @@ class ModelWorld:
         self.store.switch_live(name, version, now=now)
 
     def after(self, spec: CertificateSpec, commands: Sequence[AfterCommand], version: int) -> None:
-        self._command(f"after {spec.name}", lambda: None)
+        self._command(f"after {spec.name}", lambda: None, self.apaches[spec.deploy[0].server])
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
