@@ -15,7 +15,7 @@ from certd.lab.faults import ROWS, Row
 from certd.model.codes import Code, Kind
 from certd.model.records import Ordering, Registered, Step, Unusable
 from certd.model.specs import KeyType
-from certd.plan.certificate_events import POLLS_MOST
+from certd.plan.certificate_failures import POLLS_MOST
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
