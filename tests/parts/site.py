@@ -45,7 +45,8 @@ class Site:
             plain_paths=plain_paths,
         )
         self.responder.start()
-        options: dict[str, Any] = {"eab": {KID: MAC}, "nonce_reject": 50, "ocsp_url": self.responder.url} | dict(pebble or {})
+        options: dict[str, Any] = {"eab": {KID: MAC}, "nonce_reject": 50, "ocsp_url": self.responder.url}
+        options |= pebble or {}
         (root / "pebble").mkdir()
         self.pebble = Pebble(root / "pebble", PebbleOptions(**options), http_port=self.apache.http_port)
         self.responder.issuer = self.pebble
