@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Tests that drive real programs keep a core busy each; more than four workers only wait for each other.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
+RUNS ?= 5
 # More for pytest: make test ARGS="-k gate -x"
 ARGS ?=
 
@@ -64,6 +65,12 @@ bench: venv ## Measure, and print ratios side by side; nothing passes or fails
 .PHONY: simulate
 simulate: venv ## 100,000 certificates for three years in virtual time: does anything expire, or stampede?
 	$(BIN)/python tests/simulate/run.py $(ARGS)
+
+.PHONY: vhosts
+vhosts: venv parts ## 200 virtual hosts while somebody reloads, RUNS times: counts links moved meanwhile, and deaths
+	@for run in $$(seq $(RUNS)); do \
+	    $(BIN)/python -m pytest -q -s tests/system/test_two_hundred.py $(ARGS) | grep -E ' hosts, | passed| failed'; \
+	done
 
 .PHONY: lock
 lock: ## Lock the newest allowed requirements anew

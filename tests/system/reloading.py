@@ -57,6 +57,12 @@ class Notes:
             wrong += [(name, when, asked, loaded) for when, name, _ in self.moves() if asked < when < loaded]
         return wrong
 
+    def moved_while_others_load(self) -> int:
+        """How many links moved while the server loaded for somebody else: what only the Include is immune to."""
+        log = [(when, what) for when, _, what in events(self._apache)]
+        loads = [(begin, end) for (begin, what), (end, _) in pairwise(log) if what == _BEGINS]
+        return sum(1 for when, _, _ in self.moves() if any(begin < when < end for begin, end in loads))
+
     def _loaded(self, word: str, asked: float) -> float:
         """The end of the load that a request led to; the server's death ends it as well."""
         log = [(when, what) for when, _, what in events(self._apache) if when > asked]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from parts import LabSite, eventually
-from system.renewing import GATE, Renewal
+from system.reloading import deaths
+from system.renewing import GATE, Renewal, script
 
 MakeSite = Callable[..., LabSite]
 
@@ -94,4 +96,21 @@ def test_a_server_that_crashed(make_labsite: MakeSite) -> None:
     renewal.wait_well()
     assert apache.is_running()
     assert renewal.all_new()
+    assert renewal.orders() == 2
+
+
+def test_a_server_that_dies_of_somebody_elses_reload(make_labsite: MakeSite) -> None:
+    """Down after certd's own reload, and well with the new files: it is started, and no set is blamed."""
+    renewal = Renewal(make_labsite, ["a.test", "b.test"])
+    site, once = renewal.site, renewal.site.root / "once"
+    ends, reloads = (shlex.join(site.apache.command(word)) for word in ("stop", "graceful"))
+    dies = f"[ -e {once} ] || {{ touch {once}; exec {ends}; }}"
+    site.servers["web"]["reload"]["command"] = script(site.root, f"{dies}\nexec {reloads}")
+    renewal.start()
+    renewal.renew()
+    renewal.wait_well()
+    assert once.exists()
+    assert renewal.all_new()
+    assert deaths(site.apache) == 1
+    assert renewal.server()["rejected"] == []
     assert renewal.orders() == 2
