@@ -181,6 +181,8 @@ class RealWorld:
             self._on_account(ca, ev.AccountUnknown(failed.code, failed.text))
         elif not isinstance(error, ProblemError):
             return
+        elif failed.kind is Kind.BUG and error.asked == "newOrder":
+            self._on_account(ca, ev.AccountDoubted())
         elif error.status == 429 and error.asked in _LIMITS_ONE:
             self._on_account(ca, ev.CertificateLimited(name))
         elif error.status == 429 or (error.status == 503 and error.retry_after is not None):

@@ -278,4 +278,10 @@ class CertificateLimited(msgspec.Struct, frozen=True):
     name: str
 
 
-AccountEvent = Failed | Reanchored | KeyMade | AccountKnown | AccountUnknown | CaLimited | CertificateLimited
+class AccountDoubted(msgspec.Struct, frozen=True):
+    """The CA calls a request that names the account malformed: the URL that is kept of it may be wrong."""
+
+
+AccountEvent = (
+    Failed | Reanchored | KeyMade | AccountKnown | AccountUnknown | AccountDoubted | CaLimited | CertificateLimited
+)

@@ -12,6 +12,7 @@ Every check that fails raises `PkiError` with a stable code:
 ``chain-too-large``       more bytes or certificates than any honest chain has
 ``chain-not-pem``         anything but CERTIFICATE blocks (RFC 8555 section 11.4)
 ``chain-broken``          a certificate is not signed by the one after it, or that one is no CA
+``chain-incomplete``      the leaf alone, though it comes from below an intermediate
 ``names-missing``         a wanted name is not in the certificate
 ``names-extra``           the certificate has names that were not asked for
 ``expired``               its validity is over

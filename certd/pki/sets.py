@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,7 +29,7 @@ _PLACEHOLDER_LIFE = timedelta(days=3650)
 class CertificateSet:
     """What becomes one version on disk, all in PEM.
 
-    `chain` is empty for a placeholder, and where a CA delivers the leaf alone.
+    `chain` is empty for a placeholder, and where a small CA signs with its root and delivers the leaf alone.
     """
 
     leaf: Leaf
@@ -56,6 +57,7 @@ def build_set(
     parsed. Raises PkiError; its codes are listed at `certd.pki`.
     """
     certificates, leaf = _prove(key_pem, chain_pem)
+    _check_complete(certificates)
     if leaf.key != key_type:
         raise PkiError("key-type", f"the certificate's key is {leaf.key or 'of a foreign type'}, wanted is {key_type}")
     _check_names(leaf, domains)
@@ -120,6 +122,19 @@ def _prove(key_pem: bytes, chain_pem: bytes) -> tuple[list[x509.Certificate], Le
         raise PkiError("key-mismatch", "the certificate was issued for another key than the one kept for this order")
     check_links(certificates)
     return certificates, leaf
+
+
+def _check_complete(certificates: Sequence[x509.Certificate]) -> None:
+    """A leaf may stand alone only where a trust anchor signed it (RFC 8555 section 9.1): a small CA of one's own.
+
+    One that tells where its issuer is to be found or asked (RFC 5280 section 4.2.2.1) comes from below an intermediate;
+    without it most clients cannot verify the site, and nobody can verify the responder's answers.
+    """
+    if len(certificates) > 1:
+        return
+    with contextlib.suppress(x509.ExtensionNotFound):
+        certificates[0].extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+        raise PkiError("chain-incomplete", "the chain holds the certificate alone, without that of its issuer")
 
 
 def _check_names(leaf: Leaf, domains: Iterable[str]) -> None:

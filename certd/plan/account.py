@@ -11,7 +11,7 @@ begins with onlyReturnExisting, so that a lost answer does not cost spent creden
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -41,6 +41,7 @@ FAR = timedelta(days=1)
 PROBE_EVERY = timedelta(hours=6)
 DOUBT_AGAIN = timedelta(minutes=10)
 DOUBTS_MOST = 2
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 LIMITED_WITHIN = timedelta(minutes=10)
 LIMITED_MOST = 3
 """So many certificates with a 429 within LIMITED_WITHIN: it is the account that the CA limits."""
@@ -188,6 +189,11 @@ def _unknown(record: Any, event: ev.AccountUnknown, spec: CaSpec, now: datetime,
     return AccountRefused(directory=spec.directory, ledger=ledger, retry=timers.after(now, PROBE_EVERY))
 
 
+def _doubted(record: Any, _: ev.AccountDoubted, __: CaSpec, ___: datetime, ____: float) -> Any:
+    """What is known of the account counts as never verified: it is asked for by its key, and its URL read anew."""
+    return replace(record, verified_at=NEVER) if isinstance(record, Registered) else record
+
+
 def _limited(record: Any, event: ev.CaLimited, _: CaSpec, now: datetime, __: float) -> Any:
     return replace(record, ledger=_held(record.ledger, clamp_retry_after(event.delay), event.text, now))
 
@@ -215,6 +221,7 @@ _Transition = Callable[[Any, Any, CaSpec, datetime, float], Any]
 
 _ANYWHERE: dict[type, _Transition] = {
     ev.Reanchored: _reanchored,
+    ev.AccountDoubted: _doubted,
     ev.CaLimited: _limited,
     ev.CertificateLimited: _certificate_limited,
 }

@@ -24,6 +24,9 @@ CHORE_JITTER = 0.2
 PARKED_MOST = timedelta(days=30)
 FRESH_ORDER = timedelta(minutes=10)
 """A 404 on an order younger than this is a replica that lags (ARCHITECTURE 4d)."""
+VANISHED_AGAIN = timedelta(seconds=10)
+"""Such an order is looked for again after this, and doubly as long each time: a CA that is broken is not hammered."""
+VANISHED_DOUBLINGS = 5
 POLLS_MOST = 5
 """Times that "read it again" is believed in a row, before the order is given up."""
 
@@ -49,13 +52,17 @@ def order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | 
     if event.kind is Kind.POLL and polls <= POLLS_MOST:
         return replace(record, poll=timers.after(at.now, timedelta(seconds=5)), polls_failed=polls)
     if event.code == "order-vanished" and at.now < record.placed_at + FRESH_ORDER:
-        return replace(record, poll=timers.after(at.now, timedelta(seconds=10)), polls_failed=polls)
-    if event.kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.ACCOUNT):
+        again = VANISHED_AGAIN * (1 << min(polls - 1, VANISHED_DOUBLINGS))
+        return replace(record, poll=timers.after(at.now, again), polls_failed=polls)
+    issued_perhaps = record.finalized_at is not None and event.step is not Step.FINALIZE
+    # Whoever has to put it right: a certificate that may be waiting is not given up for it before its time (I5).
+    kept = issued_perhaps and event.kind in (Kind.OPERATOR, Kind.BUG)
+    if kept or event.kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.ACCOUNT):
         asked = event.retry_after
-        delay = _own_delay(event.kind, polls, at) if asked is None else clamp_retry_after(asked)
+        own = _own_delay(Kind.TRANSIENT if kept else event.kind, polls, at)
+        delay = own if asked is None else clamp_retry_after(asked)
         ledger = replace(record.ledger, failure=_failure(record.ledger, event, at))
         return replace(record, ledger=ledger, poll=timers.after(at.now, delay), polls_failed=polls)
-    issued_perhaps = record.finalized_at is not None and event.step is not Step.FINALIZE
     return park(record, event, at) if issued_perhaps else Idle(ledger=failed_ledger(record.ledger, event, at))
 
 

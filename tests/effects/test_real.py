@@ -43,6 +43,8 @@ def add(issuance: Issuance, number: int = 1, days: int = 90) -> int:
         (LabProblem("serverInternal", 500, "oops", headers=LATER), "newOrder", None),
         (LabProblem("accountDoesNotExist", 400, "who?"), "newOrder", ev.AccountUnknown),
         (LabProblem("unauthorized", 401, "who?"), "newOrder", ev.AccountUnknown),
+        (LabProblem("malformed", 400, "The kid is not one of mine"), "newOrder", ev.AccountDoubted()),
+        (LabProblem("malformed", 400, "The kid is not one of mine"), "order", None),
     ],
 )
 def test_what_is_heard_of_the_account(registered: Issuance, problem: LabProblem, on: Any, heard: Any):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from parts.apache import Apache
 from parts.authority import TestAuthority, pem_of, serial_of
 from parts.daemon import Certd
+from parts.faultproxy import Ask, Conversation, Fault, FaultProxy, Reply
 from parts.forwarded import ForwardClock, ForwardedCertd
 from parts.handshake import served_certificate, served_serial
 from parts.labsite import LabSite
@@ -22,10 +23,14 @@ from parts.webroot import Webroot
 __all__ = [
     "LOOPBACK",
     "Apache",
+    "Ask",
     "Asked",
     "Behaviour",
     "Certd",
     "CertificateStatus",
+    "Conversation",
+    "Fault",
+    "FaultProxy",
     "ForwardClock",
     "ForwardedCertd",
     "Issuer",
@@ -33,6 +38,7 @@ __all__ = [
     "Pebble",
     "PebbleOptions",
     "Process",
+    "Reply",
     "Responder",
     "Site",
     "TestAuthority",

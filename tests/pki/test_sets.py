@@ -59,6 +59,13 @@ def test_a_leaf_alone_is_a_set() -> None:
     assert made.chain == b""
 
 
+def test_half_a_chain_is_none() -> None:
+    """A leaf that tells where its issuer is asked does not come from a root: without the issuer few could verify it."""
+    leaf = AUTHORITY.leaf(*DOMAINS, ocsp_url="http://ocsp.test/")
+    assert _code(leaf, chain=leaf.pem) == "chain-incomplete"
+    assert _build(leaf).chain == AUTHORITY.intermediate.pem
+
+
 def test_the_key_is_not_shown() -> None:
     """A set in a log or a traceback does not give the key away."""
     text = repr(_build(LEAF))

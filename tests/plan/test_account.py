@@ -144,6 +144,7 @@ EVENTS = {
     "AccountKnown": ev.AccountKnown(ACCOUNT),
     "AccountUnknown": ev.AccountUnknown("code", "unknown"),
     "Failed": failed(),
+    "AccountDoubted": ev.AccountDoubted(),
     "CaLimited": ev.CaLimited(HOUR, "slow down"),
     "CertificateLimited": ev.CertificateLimited("a"),
     "Reanchored": ev.Reanchored(),
@@ -155,6 +156,7 @@ KeyMade             KeyWritten  -               -               -           -
 AccountKnown        -           Registered      Registered      Registered  Registered
 AccountUnknown      -           AccountRefused  AccountRefused  Registered  Unusable
 Failed              -           KeyWritten      KeyWritten      Registered  Unusable
+AccountDoubted      NoKey       KeyWritten      AccountRefused  Registered  Unusable
 CaLimited           NoKey       KeyWritten      AccountRefused  Registered  Unusable
 CertificateLimited  NoKey       KeyWritten      AccountRefused  Registered  Unusable
 Reanchored          NoKey       KeyWritten      AccountRefused  Registered  Unusable
@@ -283,6 +285,15 @@ def test_an_answer_ends_the_hold():
     again = advanced(asking, failed())
     assert again.ledger.hold == CaHold(timer(3 * DAY), "slow down", Timer(NOW, NOW + HOUR))
     assert decided(again).due == NOW + HOUR
+
+
+def test_an_account_that_is_doubted_is_found_anew():
+    """Its URL may be what is malformed: it is asked for by its key, at once, and only once."""
+    doubted = advanced(REGISTERED, ev.AccountDoubted())
+    assert doubted.verified_at < NOW - 1000 * HOUR
+    assert decided(doubted, verify=True) == do.ProbeAccount()
+    assert advanced(doubted, ev.AccountKnown(f"{ACCOUNT}/other")).url == f"{ACCOUNT}/other"
+    assert advanced(UNUSABLE, ev.AccountDoubted()) == UNUSABLE
 
 
 def test_three_limited_certificates_within_ten_minutes():

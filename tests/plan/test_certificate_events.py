@@ -274,6 +274,24 @@ def test_a_failure_that_the_order_survives(event, delay):
         assert after.polls_failed == 1
 
 
+def test_an_order_that_is_not_found_is_looked_for_less_and_less():
+    """A replica that lags has it in seconds; a CA that has lost it is not hammered for ten minutes."""
+    record, waits = ordering(), []
+    for _ in range(8):
+        record = advanced(record, failed(Kind.NEW_ORDER, code="order-vanished"))
+        waits.append((record.poll.until - NOW).total_seconds())
+    assert waits == [10, 20, 40, 80, 160, 320, 320, 320]
+
+
+@pytest.mark.parametrize("kind", [Kind.OPERATOR, Kind.BUG])
+def test_a_finalized_order_outlives_what_a_person_has_to_mend(kind):
+    """I5: its certificate may be waiting; it is polled on until it is time to give up, and the failure is told."""
+    after = advanced(ordering(**FINALIZED), failed(kind))
+    assert isinstance(after, Ordering)
+    assert after.poll == Timer(NOW, NOW + MINUTE)
+    assert after.ledger.failure.kind is kind
+
+
 @pytest.mark.parametrize(
     ("event", "wait"),
     [
