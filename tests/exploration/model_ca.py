@@ -16,6 +16,7 @@ LIFE = timedelta(days=90)
 BACKDATED = timedelta(minutes=5)
 VALIDATES_WITHIN = timedelta(seconds=2)
 ISSUES_WITHIN = timedelta(seconds=3)
+_FINGERPRINT = "fp-"
 
 
 @dataclass
@@ -126,5 +127,10 @@ class ModelCa:
             names=tuple(sorted(domains)),
             key=KeyType.RSA2048,
             ocsp_url="http://ocsp.test/",
-            fingerprint=f"fp-{serial}",
+            fingerprint=f"{_FINGERPRINT}{serial}",
         )
+
+
+def serial_of(fingerprint: str) -> str:
+    """The serial of the certificate with this fingerprint."""
+    return fingerprint.removeprefix(_FINGERPRINT)

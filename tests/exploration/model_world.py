@@ -9,7 +9,7 @@ from typing import TypeVar
 from exploration.interruptions import Act, EffectFailed, Steps
 from exploration.memory_store import IssuedSet, MemoryStore
 from exploration.model_apache import ModelApache
-from exploration.model_ca import ModelCa
+from exploration.model_ca import ModelCa, serial_of
 from exploration.timeline import Timeline
 
 from certd.effects.orders import OrderRead, ended
@@ -209,7 +209,7 @@ class ModelWorld:
             )
         except EffectFailed:
             shown = None
-        return ev.Probed(Served(shown, now))
+        return ev.Probed(Served(shown and serial_of(shown), now))
 
     def look(self, targets: Sequence[Target]) -> tuple[Seen, ...]:
         return tuple(self._look(target) for target in targets)

@@ -156,7 +156,7 @@ class Simulation:
             link = self.store.links.get(name)
             if not isinstance(record, Idle) or record.ledger.presented or link is None:
                 return False
-            if self.due[Subject(SubjectKind.CERTIFICATE, name)] <= self.timeline.now + timedelta(minutes=30):
+            if self.due[Subject(SubjectKind.CERTIFICATE, name)] <= self.timeline.now + timedelta(minutes=5):
                 return False
             if record.ledger.retry is not None or self.store.sets[name][link].placeholder:
                 return False
