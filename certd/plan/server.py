@@ -247,7 +247,9 @@ def _loading_old(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: d
 
 
 def _reapplying(spec: ServerSpec, record: Deploying, facts: ServerFacts, now: datetime) -> do.ServerAction:
-    # As at the first time: neither while somebody's reload runs, nor a set that has been revoked or rolled back since.
+    # As at the first time: neither while a reload may run, nor a set that has been revoked or rolled back since.
+    if not timers.due(record.wait, now):
+        return do.Wait(now + SOON, Code.SERVER_LOADING)
     return _swapping(spec, record, facts, now)
 
 

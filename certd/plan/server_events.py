@@ -160,7 +160,8 @@ def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -
         case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD if (
             record.blame is Blame.RELOAD_REFUSED or not record.was_active
         ):
-            return replace(record, stage=DeployStage.REAPPLYING, blame_text=event.text)
+            settles = timers.after(at.now, REFUSED_SETTLES)
+            return replace(record, stage=DeployStage.REAPPLYING, blame_text=event.text, wait=settles)
         case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD:
             return _left(record, "rollback-failed", event.text, at)
         case _:

@@ -205,7 +205,14 @@ STAGE = DeployStage
 )
 def test_swapping(stage, facts, expected):
     """I2: not while anything loads. After a crash only what is still ready, or already live, is swapped."""
-    assert decided(deploying(stage), facts) == expected
+    assert decided(deploying(stage, wait=None), facts) == expected
+
+
+@pytest.mark.parametrize("stage", [STAGE.RESTORING, STAGE.REAPPLYING])
+def test_a_refused_reload_settles_before_links_move(stage):
+    """A command that was cut short may have had its effect, and a restart begins only after it has returned."""
+    blamed = deploying(stage, blame=Blame.RELOAD_REFUSED, wait=Timer(NOW - SECOND, NOW + SECOND))
+    assert decided(blamed, now_is(ACTIVE)) == LOADING
 
 
 @pytest.mark.parametrize(
