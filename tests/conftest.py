@@ -41,6 +41,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many answers were spoilt by the tests of a CA that misbehaves, over all workers."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    counts = [value for report in reports for name, value in report.user_properties if name == "hostile_answers"]
+    if counts:
+        terminalreporter.write_line(f"{sum(counts)} hostile answers tried in {len(counts)} sieges")
+
+
 @pytest.fixture
 def part_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Makes a new directory for a part, apart from the test's own `tmp_path`."""

@@ -20,7 +20,7 @@ from certd.errors import CertdError, ChallengeError, PkiError, ProblemError, Sta
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
-from certd.model.orders import OrderFailed, OrderStep, Present, Task
+from certd.model.orders import Finalize, OrderFailed, OrderStep, Poll, Present, Task
 from certd.model.records import Ordering, Parked, Presented, Step
 from certd.model.specs import CertificateSpec, SolverSpec
 from certd.store import Store
@@ -96,7 +96,9 @@ class OrderEffects:
         if key is None:
             raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}.pem")
         order = self._authorities.client(record.ca).finalize(url, pki.make_csr(key, record.domains))
-        return self._interpreted(spec, record, order, [])
+        read = self._interpreted(spec, record, order, [])
+        # A CA that has taken the request and calls the order "ready" as before is not to be handed it without end.
+        return OrderRead(Poll(False, order.retry_after)) if isinstance(read.step, Finalize) else read
 
     def download(self, spec: CertificateSpec, record: Ordering, url: str) -> ev.Issued:
         key = self._store.read_pending_key(spec.name, record.key_id)

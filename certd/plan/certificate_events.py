@@ -32,7 +32,7 @@ from certd.model.records import (
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
 from certd.plan.certificate import DAY, SOON, need, poll_delay
-from certd.plan.certificate_failures import Context, failed_ledger, order_failed, park
+from certd.plan.certificate_failures import Context, failed_ledger, later, order_failed, park
 
 PROBE_EVERY = timedelta(hours=6)
 PROBE_AGAIN = timedelta(minutes=10)
@@ -178,8 +178,10 @@ def _order_placed(record: Ordering, event: ev.OrderPlaced, at: Context) -> Order
     return replace(record, order_url=event.url, poll=timers.after(at.now, delay), polls_failed=0)
 
 
-def _challenges_presented(record: Ordering, event: ev.ChallengesPresented, _: Context) -> Ordering:
-    return replace(record, placed=tuple(dict.fromkeys((*record.placed, *event.tokens))))
+def _challenges_presented(record: Ordering, event: ev.ChallengesPresented, at: Context) -> Ordering:
+    after = replace(record, placed=tuple(dict.fromkeys((*record.placed, *event.tokens))))
+    # A CA that shows other tokens at every look is not run after: each is presented later than the one before.
+    return later(after, at) if record.placed else after
 
 
 def _order_pending(record: Ordering, event: ev.OrderPending, at: Context) -> Ordering:

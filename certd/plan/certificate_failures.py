@@ -66,6 +66,12 @@ def order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | 
     return park(record, event, at) if issued_perhaps else Idle(ledger=failed_ledger(record.ledger, event, at))
 
 
+def later(record: Ordering, at: Context) -> Ordering:
+    """Read the order again after the back-off of a CA in trouble."""
+    polls = record.polls_failed + 1
+    return replace(record, poll=timers.after(at.now, _own_delay(Kind.TRANSIENT, polls, at)), polls_failed=polls)
+
+
 def park(record: Ordering, failed: ev.Failed, at: Context) -> Idle:
     """Set the order aside with its key, to be asked daily (I5)."""
     assert record.order_url is not None

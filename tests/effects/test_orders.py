@@ -13,6 +13,7 @@ from statedir import NAME
 from certd.effects import orders as effects
 from certd.effects.orders import OrderRead
 from certd.errors import ChallengeError, PkiError, ProblemError, StateError
+from certd.lab.call import json_reply
 from certd.lab.faults import LabProblem
 from certd.model import actions as do
 from certd.model import events as ev
@@ -77,6 +78,15 @@ def test_a_lost_answer_to_finalize(registered: Issuance):
     while not isinstance(step := registered.step(record), orders.Download):
         assert isinstance(step, orders.Poll)
     assert isinstance(registered.do(record, do.DownloadCertificate(step.url)), ev.Issued)
+
+
+def test_a_request_that_changes_nothing(registered: Issuance):
+    """A CA that takes the request and calls the order ready as before is asked later, not handed it again at once."""
+    record, url = registered.validated(registered.placed())
+    order = {"status": "ready", "identifiers": [], "authorizations": [], "finalize": url}
+    registered.lab.faults.answer(json_reply(order, headers={"Retry-After": "7"}), "finalize")
+    read = registered.do(record, do.FinalizeOrder(url))
+    assert read.step == orders.Poll(processing=False, retry_after=timedelta(seconds=7))
 
 
 def test_a_download_may_be_repeated(registered: Issuance):

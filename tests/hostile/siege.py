@@ -192,6 +192,11 @@ class Siege:
         wanted = name or self.names[0]
         return next(one for one in snapshot(self.engine.view(), self.now).certificates if one.name == wanted)
 
+    @property
+    def held_until(self) -> datetime | None:
+        """Until when the CA is left alone as a whole."""
+        return snapshot(self.engine.view(), self.now).cas[0].held_until
+
     def problems(self) -> dict[str, Problem]:
         """What health names, by code."""
         return {problem.code: problem for problem in health(self.engine.view(), self.now).problems}

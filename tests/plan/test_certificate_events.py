@@ -274,6 +274,18 @@ def test_a_failure_that_the_order_survives(event, delay):
         assert after.polls_failed == 1
 
 
+def test_other_tokens_at_every_look():
+    """The first are told to the CA at once; a CA that then shows others, again and again, is followed less and less."""
+    record = advanced(ordering(), ev.ChallengesPresented(("a", "b")))
+    assert record.poll == ordering().poll
+    waits = []
+    for token in "cdef":
+        record = advanced(record, ev.ChallengesPresented((token,)))
+        waits.append(record.poll.until - NOW)
+    assert waits == [MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE]
+    assert record.placed == tuple("abcdef")
+
+
 def test_an_order_that_is_not_found_is_looked_for_less_and_less():
     """A replica that lags has it in seconds; a CA that has lost it is not hammered for ten minutes."""
     record, waits = ordering(), []
