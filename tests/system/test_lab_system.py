@@ -79,7 +79,7 @@ def test_the_main_job(make_labsite: Callable[..., LabSite]) -> None:
     assert [entry.endpoint for entry in site.ca.log].count("newAccount") == 1
     assert [order.polls for order in site.ca.orders] == [4, 4], "three times processing, then valid"
     assert len(site.ca.accounts) == 1
-    assert certd.problems() == set()
+    eventually(lambda: certd.problems() == set(), "health to be well")
 
 
 def test_credentials_that_are_too_old(make: Make) -> None:
