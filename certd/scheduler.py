@@ -173,11 +173,23 @@ class Scheduler:
         beat = self._begin(subject)
         if beat is None:
             return
-        for _ in range(RUNS_IN_A_ROW):
-            if self._finish(subject, beat, self._tick_safely(subject, beat)):
-                return
-        log_event(_log, logging.DEBUG, "Work that never waits makes room for others.", subject=subject)
-        self._finish(subject, beat, self._clock() + PAUSE, leave=True)
+        try:
+            for _ in range(RUNS_IN_A_ROW):
+                if self._finish(subject, beat, self._tick_safely(subject, beat)):
+                    return
+            log_event(_log, logging.DEBUG, "Work that never waits makes room for others.", subject=subject)
+            self._finish(subject, beat, self._clock() + PAUSE, leave=True)
+        except Exception as error:
+            log_bug(_log, "Work could not be planned on; it is tried again in a minute.", error, subject=subject)
+            self._plan_again(subject, beat)
+
+    def _plan_again(self, subject: Subject, beat: _Beat) -> None:
+        """No error may leave a subject marked as running: it would never have another turn."""
+        with self._changed:
+            self._running.pop(subject, None)
+            self._changed.notify_all()
+            if self._beats.get(subject) is beat and not self._stopping:
+                self._move(subject, beat, self._clock() + RETRY)
 
     def _begin(self, subject: Subject) -> _Beat | None:
         with self._changed:

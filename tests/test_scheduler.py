@@ -216,6 +216,22 @@ def test_a_tick_that_raises_is_logged_once_and_tried_again_in_a_minute(caplog: p
     assert records[0].certd_fields["subject"] == ALPHA
 
 
+def test_a_tick_that_answers_nonsense_keeps_its_heartbeat() -> None:
+    """A due time that cannot be compared must not leave the subject marked as running for ever."""
+    called: queue.Queue[int] = queue.Queue()
+
+    def tick(subject: Subject) -> datetime:
+        called.put(1)
+        return datetime(2026, 11, 23)  # noqa: DTZ001 - naive on purpose
+
+    with running(tick) as scheduler:
+        scheduler.add(ALPHA, clock())
+        for _ in range(2):
+            called.get(timeout=PATIENCE)
+            settle(scheduler, ALPHA, timedelta(seconds=30))
+            scheduler.wake(ALPHA)
+
+
 def test_lanes_do_not_queue_behind_each_other() -> None:
     """With every CA worker busy, local work still runs."""
     go_on, server_ran = threading.Event(), threading.Event()
