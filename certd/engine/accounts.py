@@ -39,8 +39,10 @@ class Accounts:
                 if spec is None:
                     return self._of.clock.now() + FAR
                 with self._of.book.lock(subject):
-                    self._of.book.flush(subject)
+                    flushed = self._of.book.flush(subject)
                     record = self._of.book.account(ca)
+                    if flushed:
+                        self._announce(spec, record)
                     now = self._of.clock.now()
                     facts = self._facts(spec, record, now)
                     action = plan.decide(spec, record, facts, now)
@@ -66,15 +68,24 @@ class Accounts:
                 return
             after = plan.advance(record, event, spec, self._of.clock.now(), self._of.draw())
             self._of.book.put_account(spec.name, after)
-        if isinstance(after, Registered):
-            self._of.world.use_account(spec.name, after.url)
         telling.account(spec, record, event, after)
         released = record.ledger.hold is not None and after.ledger.hold is None
+        if isinstance(after, Registered):
+            self._of.world.use_account(spec.name, after.url)
         if released or type(record) is not type(after):
-            for name, certificate in self._of.config.certificates.items():
-                if certificate.ca == spec.name:
-                    self._of.wake_certificate(name)
+            self._wake_certificates(spec)
         self._of.wake(subject, None)
+
+    def _announce(self, spec: CaSpec, record: AccountRecord) -> None:
+        """What became of the account while the disk would not take it."""
+        if isinstance(record, Registered):
+            self._of.world.use_account(spec.name, record.url)
+        self._wake_certificates(spec)
+
+    def _wake_certificates(self, spec: CaSpec) -> None:
+        for name, certificate in self._of.config.certificates.items():
+            if certificate.ca == spec.name:
+                self._of.wake_certificate(name)
 
     def _facts(self, spec: CaSpec, record: AccountRecord, now: datetime) -> AccountFacts:
         verify = False

@@ -68,10 +68,13 @@ class Book:
         if before != after or subject in self._unsaved:
             self._save(subject, lambda: self._store.save_account(ca, after))
 
-    def flush(self, subject: Subject) -> None:
-        """Write what could not be written before. Raises StateError while it still cannot."""
+    def flush(self, subject: Subject) -> bool:
+        """Write what could not be written before; whether there was anything. Raises StateError while it still cannot.
+
+        Whoever waits for what was written has not heard of it yet.
+        """
         if subject not in self._unsaved:
-            return
+            return False
         match subject.kind:
             case SubjectKind.CERTIFICATE:
                 self.put_certificate(subject.name, self._certificates[subject.name])
@@ -79,6 +82,7 @@ class Book:
                 self.put_server(subject.name, self._servers[subject.name])
             case SubjectKind.ACCOUNT:
                 self.put_account(subject.name, self._accounts[subject.name])
+        return True
 
     def well(self, subject: Subject) -> None:
         """Its tick met no trouble: what was in the way is over, unless something is still to be written."""

@@ -91,8 +91,10 @@ class Certificates:
     ) -> tuple[datetime | None, CertificateRecord, do.CertificateAction, CertificateFacts]:
         """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
         with self._of.book.lock(subject):
-            self._of.book.flush(subject)
+            if self._of.book.flush(subject):
+                self._of.wake_servers(spec)
             record = self._of.book.certificate(spec.name)
+            self._of.take_up(spec)
             now = self._of.clock.now()
             facts = self._of.gather.certificate(self._of.config, spec, record, now, reading, reserve=True)
             action = plan.decide(spec, record, facts, now)
@@ -146,10 +148,13 @@ class Certificates:
 
     def _keep(self, spec: CertificateSpec, before: CertificateRecord, after: CertificateRecord) -> None:
         """Save, and do the housekeeping that belongs to a change of phase."""
-        self._of.book.put_certificate(spec.name, after)
-        self._of.index(spec, after)
-        if isinstance(before, Ordering) and not isinstance(after, Ordering):
-            self._of.release(before.ca, spec.name)
+        try:
+            self._of.book.put_certificate(spec.name, after)
+        finally:
+            # What the disk refuses is known all the same, and written later (Book.flush).
+            self._of.index(spec, after)
+            if isinstance(before, Ordering) and not isinstance(after, Ordering):
+                self._of.release(before.ca, spec.name)
         if isinstance(after, Idle) and not isinstance(before, Idle):
             self._of.sweep(spec, after, confirmed=isinstance(before, Installed))
 

@@ -20,16 +20,16 @@ from certd.clock import Clock
 from certd.engine import placeholder
 from certd.engine.accounts import Accounts
 from certd.engine.certificates import Certificates
+from certd.engine.lastseen import LastSeen
 from certd.engine.servers import Servers
 from certd.engine.shared import Shared, Wake
 from certd.engine.world import World
 from certd.errors import CertdError, ConfigError, Refused, StateError
 from certd.logs import log_event
 from certd.model import events as ev
-from certd.model.codes import Because, Code
+from certd.model.codes import Because
 from certd.model.facts import CertificateFacts
 from certd.model.records import (
-    DaemonRecord,
     Deploying,
     Idle,
     Installed,
@@ -69,10 +69,7 @@ class Engine:
         self._certificates = Certificates(self._shared)
         self._servers = Servers(self._shared)
         self._accounts = Accounts(self._shared, self._started_at)
-        self._trouble: Trouble | None = None
-        self._seen = self._load_seen()
-        if self._seen is not None:
-            clock.remember(self._seen.last_seen)
+        self._last_seen = LastSeen(store, clock)
         self._was_sure = True
         self.config_error: str | None = None
         self._check_directories(config)
@@ -114,6 +111,7 @@ class Engine:
             try:
                 placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
             except CertdError as error:
+                # Its own tick tries again, and tells it to health.
                 log_event(_log, logging.ERROR, str(error), certificate=spec.name)
                 failed.append(spec.name)
             self._shared.lives.forget(spec.name)
@@ -122,17 +120,16 @@ class Engine:
     def note_time(self) -> None:
         """Remember on disk that it is at least this late; have the CAs asked for the time once the clock is doubted.
 
-        To be called every few seconds (ARCHITECTURE 4d). Raises StateError.
+        To be called every few seconds (ARCHITECTURE 4d). Raises StateError when the disk begins
+        to refuse it.
         """
-        now, sure = self._shared.clock.now(), self._shared.clock.sure
+        sure = self._shared.clock.sure
         if self._was_sure and not sure:
             # The account's tick goes on asking until a CA's Date agrees; nothing else might ask for hours.
             for name in self._shared.config.cas:
                 self._shared.wake(Subject(SubjectKind.ACCOUNT, name), None)
         self._was_sure = sure
-        if sure and self._trouble is None and (self._seen is None or now - self._seen.last_seen >= timedelta(hours=1)):
-            self._seen = DaemonRecord(last_seen=now)
-            self._shared.store.save_daemon(self._seen)
+        self._last_seen.note()
 
     def replace_config(self, config: Config) -> None:
         """Take a new configuration. Raises ConfigError, and then keeps the old one."""
@@ -218,6 +215,7 @@ class Engine:
     def view(self) -> View:
         """What status, health and metrics are made of. Touches no disk but for names that are not managed."""
         shared = self._shared
+        kept, unlisted = self._kept()
         return View(
             version=__version__,
             started_at=self._started_at,
@@ -225,10 +223,10 @@ class Engine:
             config_error=self.config_error,
             clock_sure=shared.clock.sure,
             health=shared.config.health,
-            certificates=[*self._managed(), *self._unmanaged()],
+            certificates=[*self._managed(), *self._unmanaged(kept)],
             servers=[self._server_view(name) for name in shared.config.servers],
             accounts=[self._account_view(name) for name in shared.config.cas],
-            troubles=() if self._trouble is None else (self._trouble,),
+            troubles=tuple(trouble for trouble in (self._last_seen.trouble, unlisted) if trouble is not None),
         )
 
     def _managed(self) -> Iterable[CertificateView]:
@@ -246,9 +244,16 @@ class Engine:
                 name, spec, record, facts, placeholder_live, broken=trouble, warning=shared.warnings.get(name)
             )
 
-    def _unmanaged(self) -> Iterable[CertificateView]:
+    def _kept(self) -> tuple[list[str], Trouble | None]:
+        """All names with a directory; what is in the way of listing them must not keep health from its answer."""
+        try:
+            return self._shared.store.names(), None
+        except StateError as error:
+            return [], Trouble(error.code, str(error), self._shared.clock.now())
+
+    def _unmanaged(self, kept: Iterable[str]) -> Iterable[CertificateView]:
         shared = self._shared
-        for name in shared.store.names():
+        for name in kept:
             if name in shared.config.certificates:
                 continue
             try:
@@ -318,15 +323,6 @@ class Engine:
         now = shared.clock.now()
         margin = leaf.not_after - (leaf.not_after - leaf.not_before) / 8
         return ev.RollbackRequested(target, leaf, abandoned, max(now, min(now + HOLD, margin)))
-
-    def _load_seen(self) -> DaemonRecord | None:
-        """What an earlier run has seen of time. A file that cannot be read is left as it is, and stops nothing."""
-        try:
-            return self._shared.store.load_daemon()
-        except StateError as error:
-            log_event(_log, logging.ERROR, str(error), code=error.code)
-            self._trouble = Trouble(Code.RECORD_BROKEN, str(error), self._started_at)
-            return None
 
     def _check_directories(self, config: Config) -> None:
         problems = []

@@ -90,7 +90,9 @@ class Servers:
     ) -> tuple[datetime | None, do.ServerAction, ServerFacts]:
         """The action, with its intent recorded; a due time instead of it where there is nothing to do."""
         with self._of.book.lock(subject):
-            self._of.book.flush(subject)
+            if self._of.book.flush(subject):
+                for name in self._of.deployable(spec.id):
+                    self._of.wake_certificate(name)
             record = self._of.book.server(spec.id)
             now = self._of.clock.now()
             names = self._of.deployable(spec.id)

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from certd.budget import Budget
 from certd.clock import Clock
+from certd.engine import placeholder
 from certd.engine.book import Book
 from certd.engine.gather import Gatherer
 from certd.engine.lives import Lives
@@ -52,6 +53,8 @@ class Shared:
         self._rng = rng
         self._lock = threading.Lock()
         self._deployable: defaultdict[str, set[str]] = defaultdict(set)
+        self._unread: set[str] = set()
+        self._taken_up: set[str] = set()
 
     def draw(self) -> float:
         """A random number in [0, 1)."""
@@ -94,9 +97,12 @@ class Shared:
         with self._lock:
             self._deployable.clear()
         self.config = config
+        self._taken_up.intersection_update(config.certificates)
         for name, spec in config.certificates.items():
-            with contextlib.suppress(StateError):  # told by the certificate's own tick
+            try:
                 self.index(spec, self.book.certificate(name))
+            except StateError:  # told by the certificate's own tick
+                self._unread.add(name)
         self._settle_budgets()
 
     def _settle_budgets(self) -> None:
@@ -116,16 +122,35 @@ class Shared:
 
     def restore_budgets(self) -> None:
         """Count the orders that the records tell of, at start."""
-        for name in self.config.certificates:
+        for name, spec in self.config.certificates.items():
             try:
                 record = self.book.certificate(name)
             except StateError:
+                self._unread.add(name)
                 continue
-            if isinstance(record, Ordering) and record.ca in self.budgets:
-                self.budgets[record.ca].restore(name, ())
-            spec = self.config.certificates[name]
-            self.budgets[spec.ca].restore(None, record.ledger.orders)
-            self.index(spec, record)
+            self._count(spec, record)
+
+    def take_up(self, spec: CertificateSpec) -> None:
+        """Once for each certificate: what an interrupted run left goes, what the start could not do is done.
+
+        Nothing else may work on it meanwhile. Raises StateError, and then it is to be repeated.
+        """
+        if spec.name in self._taken_up:
+            return
+        if self.lives.of(spec.name).link is None:
+            placeholder.ensure(self.store, spec, self.clock.now())
+            self.lives.forget(spec.name)
+        self.store.sweep_leftovers(spec.name)
+        if spec.name in self._unread:
+            self._count(spec, self.book.certificate(spec.name))
+            self._unread.discard(spec.name)
+        self._taken_up.add(spec.name)
+
+    def _count(self, spec: CertificateSpec, record: CertificateRecord) -> None:
+        if isinstance(record, Ordering) and record.ca in self.budgets:
+            self.budgets[record.ca].restore(spec.name, ())
+        self.budgets[spec.ca].restore(None, record.ledger.orders)
+        self.index(spec, record)
 
     def fallback(self, name: str, version: int, revoked: str | None) -> int | None:
         """The newest other version that the operator may go back to."""

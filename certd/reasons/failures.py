@@ -112,4 +112,19 @@ SETS: Final[dict[str, Words]] = {
     ),
 }
 
-FAILURES: Final[dict[str, Words]] = {**DEPLOYMENT, **ORDER, **SETS}
+DISK: Final[dict[str, Words]] = {
+    "state": Words(
+        "The state directory, or a part of it, cannot be read or written.",
+        "See the text: free some space, or mend the file system or its permissions; certd then goes on by itself.",
+        "状態ディレクトリまたはその一部を読み書きできません。",
+        "表示された原因(空き容量、ファイルシステム、権限)を解消してください。その後は自動で続行します。",
+    ),
+    "broken-record": Words(
+        "A file below the state directory is broken or missing; nothing was overwritten.",
+        "The text names the file; docs/STATE.md says what to do ('When something is broken').",
+        "状態ディレクトリ以下のファイルが壊れているか、見つかりません。上書きはしていません。",
+        "表示されたファイルについて、docs/STATE.mdの 'When something is broken' に従ってください。",
+    ),
+}
+
+FAILURES: Final[dict[str, Words]] = {**DEPLOYMENT, **ORDER, **SETS, **DISK}

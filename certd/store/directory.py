@@ -77,6 +77,12 @@ class Store(Records, Keys, Versions):
             except FileNotFoundError:
                 return []
 
+    def sweep_leftovers(self, name: str) -> None:
+        """Remove what crashed writers left of one certificate. Raises StateError. Nothing else may work on it."""
+        self._may_write()
+        layout = self.layout
+        self._sweep(layout.certificate(name), layout.pending(name), layout.parked(name), layout.versions(name))
+
     def forget(self, name: str) -> None:
         """Remove a certificate: its live link first, then record, keys and versions in one step.
 
@@ -103,6 +109,4 @@ class Store(Records, Keys, Versions):
         for parent in (layout.accounts, layout.servers):
             with explained("list", parent):
                 shared.extend(entry for entry in parent.iterdir() if entry.is_dir())
-        for directory in shared:
-            with explained("sweep", directory):
-                atomicfile.remove_leftovers(directory)
+        self._sweep(*shared)

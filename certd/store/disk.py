@@ -34,3 +34,9 @@ class Disk:
         with explained("create", path):
             atomicfile.make_directory(path, mode=mode)
         return path
+
+    def _sweep(self, *directories: Path) -> None:
+        """Remove what crashed writers left in them; one that is missing has nothing."""
+        for directory in directories:
+            with explained("sweep", directory):
+                atomicfile.remove_leftovers(directory)

@@ -82,9 +82,7 @@ class Keys(Disk):
         orphans = (self.pending_keys(name) | self.parked_keys(name)) - keep
         for key_id in orphans:
             self.drop_key(name, key_id)
-        for directory in (self.layout.certificate(name), self.layout.pending(name), self.layout.parked(name)):
-            with explained("sweep", directory):
-                atomicfile.remove_leftovers(directory)
+        self._sweep(self.layout.certificate(name), self.layout.pending(name), self.layout.parked(name))
         return orphans
 
 

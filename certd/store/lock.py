@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,8 +59,9 @@ class StateLock:
     def release(self) -> None:
         """Give the lock up; a second call does nothing. The file stays: removing it would let two hold it at once."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            with suppress(OSError):  # what a failing disk says to this: the kernel gives the lock up all the same
+                os.close(descriptor)
 
 
 def _held(path: Path, content: bytes) -> LockHeld:

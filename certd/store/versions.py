@@ -93,8 +93,7 @@ class Versions(Disk):
         """
         self._may_write()
         directory = self.layout.versions(name)
-        with explained("sweep", directory):
-            atomicfile.remove_leftovers(directory)
+        self._sweep(directory)
         versions = self.versions(name)
         kept = {*versions[-max(keep, 1) :], *protected, self.live_version(name)}
         removed = [version for version in versions if version not in kept]

@@ -123,11 +123,12 @@ class Bench:
 
     def engine(self, **changes: Any) -> Engine:
         self.config = replace(self.config, **changes)
+        self.clock = self.times.clock()
         return Engine(
             self.config,
             self.store,
             self.world,
-            clock=self.times.clock(),
+            clock=self.clock,
             rng=random.Random(1),
             wake=lambda subject, _: self.woken.append(subject),
         )

@@ -179,3 +179,17 @@ def test_a_broken_record_is_not_replaced(tmp_path):
             with pytest.raises(BrokenRecord):
                 book.certificate(NAME)
         assert path.read_text() == "{"
+
+
+def test_what_was_written_late_is_told():
+    """Whoever waits for it has not heard of it: flush says so, once."""
+    disk = Disk()
+    book = Book(disk)
+    disk.full = True
+    with pytest.raises(StateError):
+        book.put_server("web", Settled(wanted=1))
+    with pytest.raises(StateError):
+        book.flush(SERVER)
+    disk.full = False
+    assert book.flush(SERVER)
+    assert not book.flush(SERVER)

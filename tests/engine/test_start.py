@@ -10,7 +10,7 @@ from bench import SPEC, Bench
 from msgspec.structs import replace
 from statedir import NAME, issued
 
-from certd.errors import PkiError
+from certd.errors import PkiError, StateError
 from certd.model.codes import Because, Code
 from certd.model.records import AccountLedger, DaemonRecord, Ledger, Registered, Staged, Timer
 from certd.model.view import Subject, SubjectKind
@@ -97,3 +97,65 @@ def test_an_account_key_that_cannot_be_read(bench: Bench, monkeypatch: pytest.Mo
     engine = bench.engine()
     assert bench.world.done == ["jprs https://ca/1"]
     assert engine.view().accounts[0].broken is None
+
+
+def test_a_directory_that_cannot_be_listed(bench: Bench) -> None:
+    """Health speaks of it, and goes on to speak of all else."""
+    bench.version(1, live=True)
+    engine = bench.engine()
+    kept = bench.store.layout.certificates
+    kept.rename(kept.with_name("elsewhere"))
+    kept.write_text("no directory")
+    view = engine.view()
+    (trouble,) = view.troubles
+    assert (trouble.code, str(kept) in trouble.text) == ("state", True)
+    assert [one.name for one in view.certificates] == [NAME]
+
+
+def test_what_the_start_could_not_do_is_done_by_the_tick(bench: Bench) -> None:
+    """A placeholder that the disk refused, and the beginnings of changes that a crash has left."""
+    kept = bench.store.layout.certificates
+    elsewhere = kept.rename(kept.with_name("elsewhere"))
+    kept.write_text("no directory")
+    engine = bench.engine()
+    assert engine.prepare() == [NAME]
+    kept.unlink()
+    elsewhere.rename(kept)
+    versions = bench.store.layout.versions(NAME)
+    versions.mkdir(parents=True)
+    (versions / ".certd-tmp-1-1").mkdir()
+    engine.tick(Subject(SubjectKind.CERTIFICATE, NAME))
+    assert bench.store.is_placeholder(NAME, bench.store.live_version(NAME) or 0)
+    assert not list(versions.glob(".certd-tmp-*"))
+
+
+def test_a_time_that_a_wrong_clock_has_seen(bench: Bench) -> None:
+    """It is written anew once a clock that is behind it is believed; else every start would doubt the right time."""
+    bench.store.save_daemon(DaemonRecord(last_seen=NOW + timedelta(days=3650)))
+    engine = bench.engine()
+    engine.note_time()
+    assert not engine.view().clock_sure
+    assert bench.store.load_daemon() == DaemonRecord(last_seen=NOW + timedelta(days=3650))
+    bench.clock.heard(NOW)
+    engine.note_time()
+    assert bench.store.load_daemon() == DaemonRecord(last_seen=NOW)
+    assert bench.engine().view().clock_sure
+
+
+def test_a_time_that_cannot_be_written(bench: Bench) -> None:
+    """Raised once, told by health as long as it lasts, tried again each minute."""
+    engine = bench.engine()
+    bench.store.layout.daemon.mkdir()
+    with pytest.raises(StateError):
+        engine.note_time()
+    bench.times.passes(timedelta(minutes=1))
+    engine.note_time()
+    (trouble,) = engine.view().troubles
+    assert (trouble.code, trouble.since) == ("state", NOW)
+    bench.store.layout.daemon.rmdir()
+    engine.note_time()
+    assert engine.view().troubles == (trouble,)
+    bench.times.passes(timedelta(minutes=1))
+    engine.note_time()
+    assert engine.view().troubles == ()
+    assert bench.store.load_daemon() == DaemonRecord(last_seen=NOW + timedelta(minutes=2))

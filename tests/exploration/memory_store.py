@@ -128,6 +128,9 @@ class MemoryStore:
             self._write(f"sweep keys of {name}", sweep)
         return orphans
 
+    def sweep_leftovers(self, name: str) -> None:
+        """Nothing is ever left half done here."""
+
     # --- versions -----------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
