@@ -10,6 +10,10 @@ INSTALLED := $(VENV)/.installed
 # Tests that drive real programs keep a core busy each; more than four workers only wait for each other.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 RUNS ?= 5
+# For make fuzz: an environment of its own, since its tool is large and made for few Pythons; seconds per target; which.
+FUZZ_VENV := .venv-fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 # More for pytest: make test ARGS="-k gate -x"
 ARGS ?=
 
@@ -72,11 +76,16 @@ vhosts: venv parts ## 200 virtual hosts while somebody reloads, RUNS times: coun
 	    $(BIN)/python -m pytest -q -s tests/system/test_two_hundred.py $(ARGS) | grep -E ' hosts, | passed| failed'; \
 	done
 
+.PHONY: fuzz
+fuzz: ## Feed every parser of strangers' bytes, guided by coverage: FUZZ_SECONDS=60 each, FUZZ_TARGETS="ocsp chain"
+	.ci/fuzz $(FUZZ_VENV)
+	PYTHONPATH=.:tests $(FUZZ_VENV)/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 .PHONY: lock
 lock: ## Lock the newest allowed requirements anew
 	.ci/lock
 
 .PHONY: clean
 clean: ## Remove caches and build leftovers
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 	find certd tests -name __pycache__ -type d -prune -exec rm -rf {} +

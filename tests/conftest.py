@@ -43,8 +43,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many answers were spoilt by the tests of a CA that misbehaves, over all workers."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
-    counts = [value for report in reports for name, value in report.user_properties if name == "hostile_answers"]
+    ends = [one for some in terminalreporter.stats.values() for one in some if getattr(one, "when", "") == "teardown"]
+    counts = [value for report in ends for name, value in report.user_properties if name == "hostile_answers"]
     if counts:
         terminalreporter.write_line(f"{sum(counts)} hostile answers tried in {len(counts)} sieges")
 
