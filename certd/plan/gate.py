@@ -117,7 +117,8 @@ def next_question(staged: Staged, check: OcspCheck, *, early: bool, now: datetim
     if check.word is not OcspWord.GOOD:
         delay = ask_delay(draw)
         return timers.after(now, min(delay, staged.activate.until - now) if before_activation else delay)
-    if before_activation:
+    if not early and check.asked_at < staged.activate.until:
+        # It does not open the gate, however late the answer came: the question that does is due at activation.
         return timers.at(now, staged.activate.until)
     return timers.after(now, ASK_AGAIN)
 

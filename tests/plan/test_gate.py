@@ -239,10 +239,12 @@ def unhindered(record, its_facts):
 
 @given(specs, staged_records, certificate_facts, moments)
 def test_open_by_the_deadline(its_spec, record, its_facts, now):
-    """I6: five minutes after the deadline it is open, and ten minutes before what is live expires at the latest."""
+    """I6: five minutes after the deadline, or after a start that came later, it is open; and in any case ten minutes
+    before what is live expires.
+    """
     record, its_facts = unhindered(record, its_facts)
     live = gate.valid_live(its_facts, now)
-    late = now >= record.deadline + gate.GRACE
+    late = now >= max(record.deadline, its_facts.since or record.deadline) + gate.GRACE
     ending_soon = live is not None and now >= live.leaf.not_after - 10 * MINUTE
     if late or ending_soon:
         assert isinstance(gate.judge(its_spec, record, record.ledger, its_facts, now), gate.Open)
@@ -262,6 +264,15 @@ def test_next_question(its_spec, record, its_facts, now, word, early, draw):
     else:
         assert timedelta(0) < wait <= timedelta(seconds=36)
         assert wait >= timedelta(seconds=24) or asked.until == record.activate.until
+
+
+def test_an_answer_that_came_after_activation_to_a_question_before_it():
+    """It does not open the gate, so the question is asked again at once, not when a good answer grows old."""
+    record, late = staged(activate=Timer(ISSUED, ACTIVATE)), ACTIVATE + timedelta(seconds=1)
+    asked = gate.next_question(
+        record, OcspCheck(GOOD, ACTIVATE - timedelta(seconds=1)), early=False, now=late, draw=0.5
+    )
+    assert asked == Timer(late, late)
 
 
 def test_opening_times_are_not_moved_by_a_restart():
