@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -15,10 +16,12 @@ from certd.clock import Clock
 from certd.config import load
 from certd.effects.real import RealWorld
 from certd.engine import Engine
+from certd.logs import LineFormatter
 from certd.model.view import Lane, Subject
 from certd.sockets import CONTROL_NAME, STATUS_NAME, ControlSocket, StatusSocket
 from certd.store import Store
 from parts.daemon import Certd
+from parts.processes import forget_log, watch_log
 
 
 class ForwardClock:
@@ -26,12 +29,16 @@ class ForwardClock:
 
     def __init__(self) -> None:
         self._skipped = timedelta(0)
+        self._pair = threading.local()
 
     def wall(self) -> datetime:
-        return datetime.now(UTC) + self._skipped
+        self._pair.skipped = skipped = self._skipped
+        return datetime.now(UTC) + skipped
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._skipped.total_seconds()
+        """As far put forward as `wall` was when this thread asked it last: a skip between the two is no jump."""
+        skipped: timedelta = getattr(self._pair, "skipped", self._skipped)
+        return time.monotonic() + skipped.total_seconds()
 
     def skip(self, delay: timedelta) -> None:
         """Let that much time pass, for certd and for every part that goes by this clock."""
@@ -59,6 +66,7 @@ class ForwardedCertd(Certd):
         self._open: list[Any] = []
 
     def start(self) -> None:
+        self._log_to_file()
         config = load(self.config_path, solvers=OPTIONS)
         clock = Clock(self.clock.wall, self.clock.monotonic)
         store = Store.open(config.state_dir, purpose="the test", now=clock.now())
@@ -90,11 +98,16 @@ class ForwardedCertd(Certd):
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        if not self._threads:
+            return
         for thread in self._threads:
             thread.join()
         for part in self._open:
             part.close()
         self._threads, self._open = [], []
+        logging.getLogger("certd").removeHandler(self._handler)
+        self._handler.close()
+        forget_log(self.log)
         faults, self._faults = self._faults, []
         if faults:
             raise faults[0]
@@ -104,6 +117,13 @@ class ForwardedCertd(Certd):
         with self._changed:
             self.clock.skip(delay)
             self._changed.notify_all()
+
+    def _log_to_file(self) -> None:
+        self._handler = logging.FileHandler(self.log)
+        self._handler.setFormatter(LineFormatter(journal=False))
+        logging.getLogger("certd").setLevel(logging.DEBUG)
+        logging.getLogger("certd").addHandler(self._handler)
+        watch_log(self.log, f"certd: {self.log}")
 
     def _wake(self, subject: Subject, at: datetime | None) -> None:
         with self._changed:

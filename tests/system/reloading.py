@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -95,12 +96,15 @@ class SomebodyElse:
         self._thread.join()
 
     def _reload(self) -> None:
-        while not self._done.wait(1.0):
-            loads = self._apache.loads()
-            if self._apache.is_running() and self._apache.httpd.control("graceful")[0] == 0:
+        while not self._done.wait(0.1):
+            if self._is_at_rest() and self._apache.is_running() and self._apache.httpd.control("graceful")[0] == 0:
                 self.reloads += 1
-                while self._apache.loads() == loads and self._apache.is_running() and not self._done.wait(0.02):
-                    pass
+                self._done.wait(0.5)  # the signal is on its way
+
+    def _is_at_rest(self) -> bool:
+        """A second has passed since the end of the last load, and no other has begun."""
+        when, _, what = events(self._apache)[-1]
+        return what == _LOADED and time.time() - when >= 1
 
 
 def events(apache: Apache) -> list[tuple[float, int, str]]:
