@@ -47,15 +47,19 @@ class Authorities:
             for name in gone:
                 self._clients.pop(name)[1].close()
 
-    def client(self, ca: str, account_url: str | None = None) -> Client:
-        """The client for this CA's account, which is at `account_url` from now on if that is given.
+    def client(self, ca: str) -> Client:
+        """The client for this CA's account.
 
-        Raises StateError where there is no such CA or no account key yet.
+        Raises StateError where there is no such CA or no account key yet, PkiError for a key that cannot be read.
         """
-        client = self._entry(ca)[0]
-        if account_url is not None:
-            client.account_url = self._account_urls[ca] = account_url
-        return client
+        return self._entry(ca)[0]
+
+    def use_account(self, ca: str, account_url: str) -> None:
+        """The account is at this URL, from now on. A key that cannot be read is no matter here."""
+        with self._lock:
+            self._account_urls[ca] = account_url
+            if ca in self._clients:
+                self._clients[ca][0].account_url = account_url
 
     def key(self, ca: str) -> AccountKey:
         """The account key, for key authorizations."""

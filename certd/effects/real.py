@@ -154,7 +154,7 @@ class RealWorld:
         return self._accounts.perform(spec, action)
 
     def use_account(self, ca: str, url: str) -> None:
-        self._authorities.client(ca, url)
+        self._authorities.use_account(ca, url)
 
     def _pursue(
         self, spec: CertificateSpec, record: Ordering, action: do.CertificateAction
