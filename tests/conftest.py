@@ -14,6 +14,9 @@ from parts import Apache, LabSite, Pebble, PebbleOptions, Responder, Site, Webro
 PARTS = {"hostile_pebble", "make_labsite", "make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
+TRIED_TWICE = {"system", "hostile", "lab", "parts_selftest"}
+"""Folders, besides the marker `parts`, whose tests have real programs to wait for. On a loaded machine one of them may be
+starved of time: it is tried once more, and the summary says so (R). A test that fails twice has failed."""
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 """Variables of the machine that would change what is tested; proxies go as well."""
 
@@ -29,8 +32,11 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if PARTS.intersection(getattr(item, "fixturenames", ())):
+        parts = PARTS.intersection(getattr(item, "fixturenames", ()))
+        if parts:
             item.add_marker("parts")
+        if parts or TRIED_TWICE.intersection(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(wrapper=True)
