@@ -15,8 +15,9 @@ PARTS = {"hostile_pebble", "make_labsite", "make_site", "start_apache", "start_p
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 TRIED_TWICE = {"system", "hostile", "lab", "parts_selftest"}
-"""Folders, besides the marker `parts`, whose tests have real programs to wait for. On a loaded machine one of them may be
-starved of time: it is tried once more, and the summary says so (R). A test that fails twice has failed."""
+"""Folders, besides the marker `parts`, whose tests wait for real programs. On a loaded machine one may be starved of
+time: it is tried once more, and the summary says so (R). A test that fails twice has failed."""
+
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 """Variables of the machine that would change what is tested; proxies go as well."""
 
