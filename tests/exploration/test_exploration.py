@@ -20,7 +20,7 @@ MOST, MOST_WITH_PARTS_STUCK = 250, 100
 """Runs of the other scenarios; one that never comes to rest is longer."""
 PAIRS_MOST = 1500
 EVERYTHING = os.environ.get("CERTD_EXPLORE") == "all"
-PATIENCE = 3600 if EVERYTHING else 300
+PATIENCE = 7200 if EVERYTHING else 1200
 
 
 def explored(scenario: Scenario, plans: list[Plan]) -> None:

@@ -131,7 +131,7 @@ def bench(make_site: Callable[..., Site], start_apache: Callable[..., Apache]) -
     return Bench(site, start_apache([NAME], site.certd.live_dir, start=False))
 
 
-@pytest.mark.timeout(7200 if SHARES else 300)
+@pytest.mark.timeout(7200 if SHARES else 900)
 @pytest.mark.parametrize("share", range(SHARES or 1))
 def test_a_killed_first_issue_is_finished(bench: Bench, share: int) -> None:
     """From nothing, account and key included: one account, one order finalized, its certificate served."""
@@ -145,7 +145,7 @@ def test_a_killed_first_issue_is_finished(bench: Bench, share: int) -> None:
     _tell("first issue", bench, moments)
 
 
-@pytest.mark.timeout(7200 if SHARES else 300)
+@pytest.mark.timeout(7200 if SHARES else 900)
 @pytest.mark.parametrize("share", range(SHARES or 1))
 def test_a_killed_renewal_is_finished(bench: Bench, share: int) -> None:
     """The old certificate or the new one is served at every moment, and in the end the new one."""
