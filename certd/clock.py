@@ -1,8 +1,9 @@
 """The time, and whether it can be believed (ARCHITECTURE 4d).
 
 Wall time decides about certificates; monotonic time notices that the wall clock was set. A clock that jumped, or that
-is behind what was last seen on disk, is unsure until a CA's Date header agrees with it; and a CA's Date that disagrees
-makes it unsure. While it is unsure no order is placed and nothing is swapped.
+is behind what was last seen on disk or half a year ahead of it, is unsure until a CA's Date header agrees with it; and
+a CA's Date that disagrees makes it unsure. While it is unsure no order is placed, nothing is swapped, and nothing is
+given up.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 JUMP = timedelta(seconds=60)
 AGREES = timedelta(minutes=5)
+FAR_AHEAD = timedelta(days=180)
+"""A start so much later than anything seen before is taken for a wrong clock until a CA says the same: what a machine
+that really was off for so long has to do cannot be done without a CA."""
 
 
 def utc_now() -> datetime:
@@ -39,8 +43,11 @@ class Clock:
     def remember(self, last_seen: datetime) -> None:
         """Compare with the latest time that an earlier run has seen."""
         with self._lock:
-            if self._look() < last_seen - AGREES:
+            now = self._look()
+            if now < last_seen - AGREES:
                 self._doubt = f"the clock is behind {last_seen:%Y-%m-%d %H:%M} UTC, which an earlier run has seen"
+            elif now > last_seen + FAR_AHEAD:
+                self._doubt = f"the clock is {(now - last_seen).days} days ahead of what an earlier run has seen"
 
     def heard(self, date: datetime) -> None:
         """A CA's Date header (RFC 9110 section 6.6.1) settles it, one way or the other."""

@@ -74,6 +74,16 @@ def test_a_start_before_what_was_last_seen(machine, ahead, sure):
     assert sure or "behind" in machine.clock.doubt
 
 
+@pytest.mark.parametrize(("off_for", "sure"), [(30 * DAY, True), (180 * DAY, True), (180 * DAY + SECOND, False)])
+def test_a_start_long_after_what_was_last_seen(machine, off_for, sure):
+    """A machine that wakes up half a year later is not believed either, until a CA agrees."""
+    machine.clock.remember(NOW - off_for)
+    assert machine.clock.sure is sure
+    assert sure or "ahead" in machine.clock.doubt
+    machine.clock.heard(NOW)
+    assert machine.clock.sure
+
+
 @pytest.mark.parametrize("difference", [timedelta(0), 5 * MINUTE, -5 * MINUTE])
 def test_a_ca_that_agrees(machine, difference):
     """Within five minutes a CA's Date settles every doubt."""

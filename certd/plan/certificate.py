@@ -156,8 +156,11 @@ def _chore(
 
 
 def _parked_due(parked: Parked, ledger: Ledger, facts: CertificateFacts, now: datetime) -> datetime:
-    """When a parked order is asked: not while the CA is held, nor in a roll-back's hold, which adopts nothing."""
-    times = [parked.ask.until]
+    """When a parked order is asked: not while the CA is held, nor in a roll-back's hold, which adopts nothing.
+
+    Nor by a clock that may be wrong: its time may seem to be over.
+    """
+    times = [parked.ask.until] if facts.clock_sure else [parked.ask.until, now + SOON]
     if (blocked := _ca_blocker(facts.ca, now)) is not None:
         times.append(blocked.until)
     if ledger.hold is not None:
@@ -194,16 +197,18 @@ def _decide_ordering(
 ) -> do.CertificateAction:
     if record.order_url is None:
         return do.DropOrder("no-answer", "certd was interrupted before the CA's answer to newOrder was recorded")
-    if dropped := _drop(spec, record, now):
+    if dropped := _drop(spec, record, facts, now):
         return dropped
-    if record.give_up is not None and now >= record.give_up:
+    # A clock that may be wrong gives nothing up: the CA is asked, and its answer brings the time.
+    give_up = record.give_up if facts.clock_sure else None
+    if give_up is not None and now >= give_up:
         return do.Park()
     if blocked := _ca_blocker(facts.ca, now):
-        return replace(blocked, wake=record.give_up)
+        return replace(blocked, wake=give_up)
     if facts.step is None:
         if timers.due(record.poll, now):
             return do.ReadOrder()
-        return do.Wait(record.poll.until, _polling_code(record), record.give_up)
+        return do.Wait(record.poll.until, _polling_code(record), give_up)
     return _pursue(facts, now)
 
 
@@ -227,13 +232,13 @@ def _pursue(facts: CertificateFacts, now: datetime) -> do.CertificateAction:
             raise AssertionError("no step to pursue")
 
 
-def _drop(spec: CertificateSpec, record: Ordering, now: datetime) -> do.DropOrder | None:
+def _drop(spec: CertificateSpec, record: Ordering, facts: CertificateFacts, now: datetime) -> do.DropOrder | None:
     """Before finalize an order is cheap: drop it when it is old, or for other names. After it, never (I5)."""
     if record.finalized_at is not None:
         return None
     if set(record.domains) != set(spec.domains) or record.key is not spec.key or record.ca != spec.ca:
         return do.DropOrder("names-changed", "the configuration asks for something else now")
-    if now >= record.placed_at + UNFINALIZED_MOST:
+    if facts.clock_sure and now >= record.placed_at + UNFINALIZED_MOST:
         return do.DropOrder("order-too-old", "the order did not become ready within a day")
     return None
 
@@ -260,7 +265,7 @@ def _decide_staged(
 ) -> do.CertificateAction:
     if facts.link == record.version:
         return do.NoteSwapped()
-    if abandoned := _abandon(spec, record, now):
+    if abandoned := _abandon(spec, record, facts, now):
         return abandoned
     if record.ledger.presented and timers.due(record.ledger.clean_up, now):
         return do.CleanUp(record.ledger.presented)
@@ -285,10 +290,10 @@ def wants_answer(spec: CertificateSpec, record: Staged, facts: CertificateFacts,
     return spec.ocsp.confirm or gate.asks_early(spec.ocsp, record.ledger, live)
 
 
-def _abandon(spec: CertificateSpec, record: Staged, now: datetime) -> do.Abandon | None:
+def _abandon(spec: CertificateSpec, record: Staged, facts: CertificateFacts, now: datetime) -> do.Abandon | None:
     if record.check is not None and record.check.word is OcspWord.REVOKED:
         return do.Abandon("revoked", "the CA's responder calls the new certificate revoked")
-    if now >= record.leaf.not_after:
+    if facts.clock_sure and now >= record.leaf.not_after:
         return do.Abandon("expired", "the staged certificate expired before it could go live")
     if record.because is not Because.ROLLBACK and mismatch(spec, record.leaf):
         return do.Abandon("names-changed", "the configuration asks for something else now")

@@ -261,6 +261,18 @@ def test_an_order_is_parked():
     assert decided(late, facts(ca=ca(held_until=NOW + HOUR))) == do.Park()
 
 
+def test_a_clock_that_may_be_wrong_gives_nothing_up():
+    """Not an order for its age, nor a finalized one, nor a parked one, nor a staged set that seems to have expired."""
+    doubtful = facts(clock_sure=False)
+    assert decided(order(placed_at=NOW - DAY), doubtful) == do.ReadOrder()
+    late = order(finalized_at=NOW - DAY, give_up=NOW)
+    assert decided(late, doubtful) == do.ReadOrder()
+    held = decided(late, facts(ca=ca(held_until=NOW + HOUR), clock_sure=False))
+    assert held == do.Wait(NOW + HOUR, Code.CA_HELD)
+    assert decided(idle(parked=(replace(PARKED, ask=DUE),)), doubtful).due == NOW + MINUTE
+    assert isinstance(decided(staged(leaf=leaf(timedelta(0), serial="beef")), doubtful), do.Wait)
+
+
 @pytest.mark.parametrize(
     ("its_ca", "until", "code"),
     [
