@@ -65,7 +65,7 @@ class Clockwork:
         self.root = root
         self.time = Time()
         self.options = LabOptions(http_port=webroot.port, **({"ocsp_lag": timedelta(0)} | dict(lab or {})))
-        self.ca = LabCa(self.options, clock=lambda: self.time.true)
+        self.ca = LabCa(self.options, clock=lambda: self.time.true, directory=root / "ca")
         self.ca.start()
         self._webroot = webroot
         self._key_file = root / "eab.key"
