@@ -6,6 +6,7 @@ Records, HTTP, files and signatures are real; only time is not, so no back-off i
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,6 +161,12 @@ class Siege:
                 self.work()
                 return
         raise AssertionError(f"more than {MOST_TICKS} rounds in {length}")
+
+    def later_certificates(self) -> None:
+        """What Pebble issues from now on ends later than all before: its certificates count whole seconds, really."""
+        begun = time.time()
+        while int(time.time()) == int(begun):
+            time.sleep(0.02)
 
     def again(self) -> None:
         """The operator asks for it again, so that no back-off stands in the way of the next try."""

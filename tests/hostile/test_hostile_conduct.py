@@ -83,6 +83,7 @@ def test_endless_processing(besiege: Besiege) -> None:
     siege.settle()
     old = siege.state().live
     assert old is not None
+    siege.later_certificates()
     processing = field(status="processing", certificate=None)
     begin = siege.proxy.count("finalize")
     siege.proxy.strike(lambda ask: ask.endpoint == "order" and siege.proxy.count("finalize") > begin, processing)
