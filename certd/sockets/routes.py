@@ -27,7 +27,7 @@ CONTROL_MODE = 0o600
 KEEP = 1.0
 """Seconds for which an answer about everything is given again."""
 KEEP_SHARE = 10
-"""An answer is kept for this many times as long as it took to make, so that no client can use up a core."""
+"""An answer is kept for this many times the processor time that it took, so that no client can use up a core."""
 
 
 class Operator(Protocol):
@@ -58,14 +58,15 @@ class StatusSocket(HttpSocket):
         deadline: float = 5.0,
         clients: int = 16,
         monotonic: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         super().__init__(path, self._route, mode=STATUS_MODE, group=group, deadline=deadline, clients=clients)
         self._view = view
         self._clock = clock
-        self._seen = _Kept(view, monotonic)
-        self._health = _Kept(self._make_health, monotonic)
-        self._status = _Kept(self._make_status, monotonic)
-        self._metrics = _Kept(self._make_metrics, monotonic)
+        self._seen = _Kept(view, monotonic, cpu)
+        self._health = _Kept(self._make_health, monotonic, cpu)
+        self._status = _Kept(self._make_status, monotonic, cpu)
+        self._metrics = _Kept(self._make_metrics, monotonic, cpu)
 
     def _route(self, request: Request) -> Response:
         whole = {"/healthz": self._health, "/status": self._status, "/metrics": self._metrics}.get(request.path)
@@ -138,22 +139,27 @@ class ControlSocket(HttpSocket):
 
 
 class _Kept(Generic[T]):
-    """An answer that is made at most once at a time, and given again for a moment."""
+    """An answer that is made at most once at a time, and given again for a moment.
 
-    def __init__(self, make: Callable[[], T], monotonic: Callable[[], float]) -> None:
+    Its cost is the thread's own seconds of processor: on a busy machine what is cheap takes long too, and stays fresh.
+    """
+
+    def __init__(self, make: Callable[[], T], monotonic: Callable[[], float], cpu: Callable[[], float]) -> None:
         self._make = make
         self._monotonic = monotonic
+        self._cpu = cpu
         self._lock = Lock()
         self._until = 0.0
         self._made: T | None = None
 
     def get(self) -> T:
         with self._lock:
-            began = self._monotonic()
-            if self._made is None or began >= self._until:
+            if self._made is None or self._monotonic() >= self._until:
+                began = self._cpu()
                 self._made = self._make()
-                done = self._monotonic()
-                self._until = done + max(KEEP, KEEP_SHARE * (done - began)) if done - began > KEEP / KEEP_SHARE else 0.0
+                cost = self._cpu() - began
+                keep = max(KEEP, KEEP_SHARE * cost) if cost > KEEP / KEEP_SHARE else 0.0
+                self._until = self._monotonic() + keep
             return self._made
 
 
