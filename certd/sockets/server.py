@@ -191,14 +191,18 @@ class HttpSocket:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            with client:
-                self._converse(client)
+            with client:  # counted before the client sees its end
+                self._attend(client)
+        finally:
+            self._seats.release()
+
+    def _attend(self, client: socket.socket) -> None:
+        try:
+            self._converse(client)
         except TimeoutError:
             self._count("timeouts")
         except OSError:
             pass  # the client went away
-        finally:
-            self._seats.release()
 
     def _converse(self, client: socket.socket) -> None:
         wants_body = True
