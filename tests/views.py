@@ -130,7 +130,7 @@ def staged(**changes: Any) -> Staged:
 
 
 def installed(swapped: timedelta = timedelta(seconds=5)) -> Installed:
-    return Installed(ledger(), staged(), 7, (Owed("web", 4),), NOW - swapped)
+    return Installed(ledger(), staged(), (Owed("web", 4),), NOW - swapped)
 
 
 def server(activity: Activity = Activity.ACTIVE, **changes: Any) -> ServerStateView:

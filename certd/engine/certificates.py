@@ -133,18 +133,13 @@ class Certificates:
             case do.Abandon(code, text):
                 return ev.Abandoned(code, text)
             case do.NoteSwapped():
-                return self._swapped(spec, record, facts)
+                return ev.Swapped(tuple(Owed(view.id, view.wanted) for view in facts.servers))
             case do.NoteConfirmed():
                 return ev.Confirmed()
             case do.NoteGivenBack():
                 return ev.GivenBack()
             case _:
                 raise AssertionError(f"{type(action).__name__} has no effect")
-
-    def _swapped(self, spec: CertificateSpec, record: CertificateRecord, facts: CertificateFacts) -> ev.Swapped:
-        assert isinstance(record, Staged)
-        owed = tuple(Owed(view.id, view.wanted) for view in facts.servers)
-        return ev.Swapped(owed, self._of.before(spec.name, record.version, record.ledger.revoked))
 
     def _keep(self, spec: CertificateSpec, before: CertificateRecord, after: CertificateRecord) -> None:
         """Save, and do the housekeeping that belongs to a change of phase."""

@@ -113,7 +113,7 @@ class Gatherer:
                 case Staged() if facts.link == its_record.version:
                     # Its own tick is about to note the swap. What the server has confirmed by then is not done again.
                     if _owes_a_reload(record):
-                        owed.append(self._batch_set(name, its_record, None, now))
+                        owed.append(self._batch_set(name, its_record, its_record.previous, now))
                 case Staged():
                     judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
                     if isinstance(judged, gate.Closed):
@@ -122,7 +122,7 @@ class Gatherer:
                         ready.append(self._batch_set(name, its_record, facts.link, now))
                         since.append(max(its_record.activate.until, its_record.issued_at))
                 case Installed() if self._owes(its_record, record, spec.id):
-                    owed.append(self._batch_set(name, its_record.staged, its_record.previous, now))
+                    owed.append(self._batch_set(name, its_record.staged, its_record.staged.previous, now))
                     generations += [one.generation for one in its_record.owed if one.server == spec.id]
         batch = record.batch if isinstance(record, Deploying) else (*ready, *owed)
         deployments = self._deployments(config, spec.id, batch)
@@ -203,8 +203,10 @@ class Gatherer:
             life = self._lives.known(name)
             leaf = self._lives.leaf(name, previous)
             fingerprint = life.fingerprint if life.link == previous else leaf.fingerprint if leaf else None
-            revoked = self._book.certificate(name).ledger.revoked
-            if self._lives.worth_returning(name, previous, revoked=revoked, now=now):
+            ledger = self._book.certificate(name).ledger
+            revoked = ledger.revoked
+            worth = self._lives.worth_returning(name, previous, revoked=revoked, now=now)
+            if worth and previous not in ledger.rejected:
                 back = previous
             if leaf is not None and leaf.serial != revoked and leaf.not_after > now:
                 last_resort = previous

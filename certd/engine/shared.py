@@ -153,22 +153,18 @@ class Shared:
         self.index(spec, record)
 
     def fallback(self, name: str, version: int, revoked: str | None) -> int | None:
-        """The newest other version that the operator may go back to."""
+        """The newest version before `version`, which is live, that the operator may go back to.
+
+        What is newer than the live one was never live, or is rejected.
+        """
         rejected = self.book.certificate(name).ledger.rejected
         now = self.clock.now()
         for candidate in sorted(self.store.versions(name), reverse=True):
-            if candidate in rejected or candidate == version:
+            if candidate in rejected or candidate >= version:
                 continue
             if self.lives.usable(name, candidate, revoked=revoked, now=now):
                 return candidate
         return None
-
-    def before(self, name: str, version: int, revoked: str | None) -> int | None:
-        """What was live before `version`, as far as can be told: the newest usable one, else the newest of all."""
-        if (usable := self.fallback(name, version, revoked)) is not None:
-            return usable
-        others = (other for other in sorted(self.store.versions(name), reverse=True) if other != version)
-        return next((other for other in others if self.lives.leaf(name, other) is not None), None)
 
     def sweep(self, spec: CertificateSpec, record: Idle, *, confirmed: bool) -> None:
         """Housekeeping at the end of an order: keys that are of no more use, and old versions."""

@@ -104,7 +104,6 @@ class Abandoned(msgspec.Struct, frozen=True):
 
 class Swapped(msgspec.Struct, frozen=True):
     owed: tuple[Owed, ...]
-    previous: int | None
 
 
 class Confirmed(msgspec.Struct, frozen=True):

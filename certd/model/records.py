@@ -225,6 +225,9 @@ class Staged(msgspec.Struct, frozen=True, tag="staged", tag_field="phase"):
     next_check: Timer | None = None
     opened: bool = False
     """The operator opened the gate: a roll-back, or `renew --now`."""
+    previous: int | None = None
+    """The version that the live link named when this set was staged: what a server goes back to that does not do well
+    with it. No link moves meanwhile but to this set and back."""
 
 
 class Owed(msgspec.Struct, frozen=True):
@@ -240,7 +243,6 @@ class Installed(msgspec.Struct, frozen=True, tag="installed", tag_field="phase")
     ledger: Ledger
     staged: Staged
     """What this certificate goes back to if the server gives the set back; its own ledger is not used."""
-    previous: int | None
     owed: tuple[Owed, ...]
     swapped_at: Moment
 

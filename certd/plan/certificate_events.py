@@ -167,6 +167,7 @@ def _rollback(record: Idle | Staged | Installed, event: ev.RollbackRequested, at
         activate=timers.at(at.now, at.now),
         deadline=at.now,
         opened=True,
+        previous=at.facts.link,
     )
 
 
@@ -203,8 +204,9 @@ def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> 
         not_before=event.leaf.not_before,
         live=live,
     )
+    orphans = _orphans(ledger, at.facts.link, event.version)
     return Staged(
-        ledger=replace(ledger, failure=None, clean_up=None),
+        ledger=replace(ledger, failure=None, clean_up=None, rejected=(*ledger.rejected, *orphans)),
         because=because,
         version=event.version,
         leaf=event.leaf,
@@ -212,7 +214,19 @@ def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> 
         activate=timers.at(at.now, activate_at),
         deadline=deadline,
         opened=ledger.requested is not None and ledger.requested.now,
+        previous=at.facts.link,
     )
+
+
+def _orphans(ledger: Ledger, link: int | None, version: int) -> tuple[int, ...]:
+    """Versions that were never live: they came between the live one and this one, and were not recorded then.
+
+    A crash between a set and its record leaves one behind, with this very certificate. It must not pass for an earlier
+    one that can be gone back to.
+    """
+    if link is None:
+        return ()  # what was live before cannot be told
+    return tuple(one for one in range(link + 1, version) if one not in ledger.rejected)
 
 
 def _order_ended(record: Ordering, event: ev.OrderEnded, at: Context) -> Idle:
@@ -249,7 +263,7 @@ def _swapped(record: Staged, event: ev.Swapped, at: Context) -> Installed:
     kept = replace(record, ledger=Ledger(), opened=record.opened)
     code = gate.doubt(at.spec.ocsp, record)
     ledger = replace(record.ledger, unconfirmed=Unconfirmed(record.leaf.serial, code, at.now) if code else None)
-    return Installed(ledger=ledger, staged=kept, previous=event.previous, owed=event.owed, swapped_at=at.now)
+    return Installed(ledger=ledger, staged=kept, owed=event.owed, swapped_at=at.now)
 
 
 def _renew_staged(record: Staged, event: ev.RenewRequested, at: Context) -> Staged:

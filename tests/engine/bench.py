@@ -61,6 +61,7 @@ class FakeWorld:
     store: Store
     on_order: Callable[..., Any] = _unexpected
     on_account: Callable[..., Any] = _unexpected
+    on_reload: Callable[[], None] = lambda: None
     active: Activity = Activity.ACTIVE
     done: list[str] = field(default_factory=list)
 
@@ -89,6 +90,7 @@ class FakeWorld:
 
     def reload(self, server: Any) -> None:
         self.done.append("reload")
+        self.on_reload()
 
     def start(self, server: Any) -> None:
         self.done.append("start")

@@ -108,7 +108,7 @@ def test_renew_now_never_opens_for_a_revoked_set(bench):
 
 def test_renew_when_installed(bench):
     """It is there, and about to be loaded."""
-    saved(bench, Installed(Ledger(), staged(bench.version(1, live=True), 1), None, (Owed("web", 1),), NOW))
+    saved(bench, Installed(Ledger(), staged(bench.version(1, live=True), 1), (Owed("web", 1),), NOW))
     before = saved(bench)
     assert "already in place" in bench.engine().renew(NAME)
     assert saved(bench) == before
@@ -119,7 +119,7 @@ def test_renew_when_the_server_refused(bench, live):
     """What kept the server from it is taken to be mended: the back-off and the rejection of this set end."""
     bench.version(1, live=True)
     record = staged(bench.version(2, live=live == 2), 2, activate=Timer(NOW - HOUR, NOW - HOUR))
-    saved(bench, record if live == 1 else Installed(Ledger(), record, 1, (Owed("web", 1),), NOW))
+    saved(bench, record if live == 1 else Installed(Ledger(), record, (Owed("web", 1),), NOW))
     later = Timer(NOW, NOW + HOUR)
     rejections = (Rejection(NAME, 2, later, "why"), Rejection("other.jp", 2, later, "why"))
     bench.store.save_server("web", Settled(1, 0, 3, later, rejections=rejections))
@@ -187,6 +187,21 @@ def test_no_rollback_to_what_has_expired(bench):
         bench.engine().rollback(NAME)
 
 
+@pytest.mark.parametrize("rejected", [(), (2,)])
+def test_no_rollback_to_a_set_that_was_never_live(bench, rejected):
+    """A set that an interrupted run left behind is not an earlier one: not before the next order, nor after it."""
+    bench.version(1, live=not rejected)
+    bench.version(2)
+    if rejected:
+        bench.version(3, live=True)
+    saved(bench, Idle(Ledger(rejected=rejected)))
+    if rejected:
+        assert "going back to version 1" in bench.engine().rollback(NAME)
+    else:
+        with pytest.raises(Refused, match="no earlier version"):
+            bench.engine().rollback(NAME)
+
+
 def test_rollback_of_a_staged_set(bench):
     """What is only staged is dropped: what is live stays live."""
     bench.version(1, live=True)
@@ -210,7 +225,7 @@ def test_rollback_of_an_installed_set(bench):
     """Before its server has confirmed it."""
     bench.version(1)
     version = bench.version(2, live=True)
-    saved(bench, Installed(Ledger(), staged(version, 2), 1, (Owed("web", 1),), NOW))
+    saved(bench, Installed(Ledger(), staged(version, 2), (Owed("web", 1),), NOW))
     bench.engine().rollback(NAME)
     assert saved(bench).version == 1
 

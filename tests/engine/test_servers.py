@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from statedir import NAME, issued
 
 from certd.engine import Engine
+from certd.errors import CommandFailed
 from certd.model.codes import Because
-from certd.model.records import Ledger, Staged, Timer
+from certd.model.records import Ledger, Settled, Staged, Timer
 from certd.model.specs import CommandReload, Deployment
 from certd.model.view import Subject, SubjectKind
 
@@ -43,3 +44,27 @@ def test_a_link_that_two_servers_load(tmp_path: Path) -> None:
     for server in ("web", "mail"):
         settled = engine.view().servers[server == "mail"].record
         assert settled.wanted == settled.confirmed, server
+
+
+def test_what_is_gone_back_to_was_live(tmp_path: Path) -> None:
+    """Not the number before, which an interrupted run left behind; also where the swap was not noted yet."""
+    bench = Bench(tmp_path)
+    bench.version(1)
+    bench.version(2)
+    swapped = bench.version(2, live=True)
+    times = (NOW, Timer(NOW, NOW), NOW + timedelta(hours=1))
+    record = Staged(Ledger(), Because.RENEWAL_TIME, swapped, issued(2).leaf, *times, opened=True, previous=1)
+    bench.store.save_certificate(NAME, record)
+    bench.store.save_server("web", Settled(wanted=1))
+
+    def refuse_the_new_one() -> None:
+        if bench.store.live_version(NAME) != 1:
+            raise CommandFailed("the set is refused")
+
+    bench.world.on_reload = refuse_the_new_one
+    engine = bench.engine()
+    for _ in range(12):
+        engine.tick(WEB)
+        bench.times.passes(timedelta(seconds=5))
+    assert bench.store.live_version(NAME) == 1
+    assert bench.world.done[:3] == ["reload", f"switch {NAME} 1", "reload"]

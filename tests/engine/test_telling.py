@@ -59,7 +59,7 @@ def failed(kind: Kind) -> ev.Failed:
         (ev.ParkedIssued("https://ca/o", 8, NEW), staged(), INFO, "Issued."),
         (ev.ParkedIssued("https://ca/o", 8, NEW), Idle(ledger()), INFO, "not used"),
         (ev.StatusChecked(OcspCheck(OcspWord.UNKNOWN, NOW)), staged(), INFO, "OCSP answers unknown."),
-        (ev.Swapped((), 7), installed(), INFO, "Swapped"),
+        (ev.Swapped(()), installed(), INFO, "Swapped"),
         (ev.Confirmed(), Idle(ledger()), INFO, "Live and confirmed."),
         (ev.GivenBack(), staged(), WARNING, "gave the new set back"),
         (ev.Abandoned("expired", "it expired"), Idle(ledger()), WARNING, "abandoned: it expired."),

@@ -71,8 +71,8 @@ MUTANTS = (
     Mutant(
         "attempts are cleared at Issued",
         CERTIFICATE_EVENTS,
-        "ledger=replace(ledger, failure=None, clean_up=None),",
-        "ledger=replace(ledger, failure=None, clean_up=None, attempts=0, retry=None),",
+        "ledger=replace(ledger, failure=None, clean_up=None, rejected=",
+        "ledger=replace(ledger, failure=None, clean_up=None, attempts=0, retry=None, rejected=",
         of.REVOKED_STAGED,
     ),
     Mutant(

@@ -80,7 +80,7 @@ EVENTS = {
     "Failed": failed(),
     "StatusChecked": ev.StatusChecked(OcspCheck(OcspWord.GOOD, NOW)),
     "Abandoned": ev.Abandoned("expired", "too late"),
-    "Swapped": ev.Swapped((Owed("web", 4),), 7),
+    "Swapped": ev.Swapped((Owed("web", 4),)),
     "Confirmed": ev.Confirmed(),
     "GivenBack": ev.GivenBack(),
     "RenewRequested": ev.RenewRequested(),
@@ -408,6 +408,18 @@ def test_issued_for_the_operator(requested, opened):
     assert advanced(ordering(ledger=ledger(requested=requested)), ev.Issued(8, NEW)).opened is opened
 
 
+@pytest.mark.parametrize(
+    ("version", "link", "rejected"),
+    [(8, 7, (5,)), (10, 7, (5, 8, 9)), (10, None, (5,)), (8, 4, (5, 6, 7))],
+    ids=["next", "orphans", "no link", "one of them known"],
+)
+def test_what_was_live_is_known_from_the_link(version, link, rejected):
+    """Sets between the live one and the new one were never live, and do not pass for what can be gone back to."""
+    before = ordering(ledger=ledger(rejected=(5,)))
+    after = advanced(before, ev.Issued(version, NEW), replace(FACTS, link=link))
+    assert (after.previous, after.ledger.rejected) == (link, rejected)
+
+
 # --- Staged and Installed ---------------------------------------------------------------------------------------
 
 
@@ -429,8 +441,8 @@ def test_abandoned():
 def test_swapped_and_given_back():
     """What the server gives back is staged as it was, with all that the ledger has learnt meanwhile."""
     before = staged(opened=True, check=OcspCheck(OcspWord.GOOD, NOW))
-    swapped = advanced(before, ev.Swapped((Owed("web", 4),), 7))
-    assert (swapped.owed, swapped.previous, swapped.swapped_at) == ((Owed("web", 4),), 7, NOW)
+    swapped = advanced(before, ev.Swapped((Owed("web", 4),)))
+    assert (swapped.owed, swapped.staged.version, swapped.swapped_at) == ((Owed("web", 4),), 8, NOW)
     learnt = replace(swapped, ledger=replace(swapped.ledger, rejected=(3,)))
     back = advanced(learnt, ev.GivenBack())
     assert back == replace(before, ledger=learnt.ledger)
@@ -439,7 +451,7 @@ def test_swapped_and_given_back():
 def test_a_set_that_its_deadline_made_live():
     """It is remembered what was amiss, and asked about every half hour, until the responder says what it is."""
     before = staged(check=OcspCheck(OcspWord.UNREACHABLE, NOW))
-    swapped = advanced(before, ev.Swapped((Owed("web", 4),), 7))
+    swapped = advanced(before, ev.Swapped((Owed("web", 4),)))
     doubt = Unconfirmed(before.leaf.serial, Code.OCSP_UNREACHABLE, NOW)
     assert swapped.ledger.unconfirmed == doubt
     live = advanced(swapped, ev.Confirmed())
@@ -452,7 +464,7 @@ def test_a_set_that_its_deadline_made_live():
         assert settled.ledger.unconfirmed is None
         assert settled.ledger.status_check == Timer(NOW, NOW + DAY)
     good = replace(before, ledger=asked.ledger, check=OcspCheck(OcspWord.GOOD, NOW))
-    assert advanced(good, ev.Swapped((), 7)).ledger.unconfirmed is None
+    assert advanced(good, ev.Swapped(())).ledger.unconfirmed is None
 
 
 def test_confirmed():
@@ -503,7 +515,7 @@ def test_renew_during_a_roll_back():
     back = replace(installed(), staged=staged(because=Because.ROLLBACK), ledger=ledger(hold=HOLD))
     for record in (back, replace(back.staged, ledger=back.ledger)):
         asked = advanced(record, ev.RenewRequested())
-        done: Any = asked if isinstance(asked, Installed) else advanced(asked, ev.Swapped((), 7))
+        done: Any = asked if isinstance(asked, Installed) else advanced(asked, ev.Swapped(()))
         after = advanced(done, ev.Confirmed()).ledger
         assert (after.requested, after.hold) == (Request(NOW), None)
 
@@ -614,6 +626,6 @@ def test_a_ledger_is_kept_whole():
     """A cycle of a life gives back what it does not mean to change."""
     own = Ledger(goal="g", rejected=(1,), draw=Draw("0a1b", 0.5), presented=(PLACE,), parked=(PARKED,))
     issued = advanced(ordering(ledger=own), ev.Issued(8, NEW))
-    done = advanced(advanced(issued, ev.Swapped((), 7)), ev.Confirmed())
+    done = advanced(advanced(issued, ev.Swapped(())), ev.Confirmed())
     assert (done.ledger.goal, done.ledger.rejected, done.ledger.draw) == ("g", (1,), Draw("0a1b", 0.5))
     assert (done.ledger.presented, done.ledger.parked) == ((PLACE,), (PARKED,))

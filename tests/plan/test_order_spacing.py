@@ -193,7 +193,7 @@ class Orders(RuleBasedStateMachine):
             case do.Abandon(code, text):
                 return ev.Abandoned(code, text)
             case do.NoteSwapped():
-                return ev.Swapped((), None)
+                return ev.Swapped(())
             case do.NoteConfirmed():
                 self.row = 0
                 return ev.Confirmed()

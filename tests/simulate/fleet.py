@@ -131,7 +131,7 @@ class Fleet:
             case do.Defer(retry_after):
                 return ev.OrderPending(retry_after)
             case do.NoteSwapped():
-                return ev.Swapped((), one.version - 1)
+                return ev.Swapped(())
             case do.NoteConfirmed():
                 return ev.Confirmed()
             case do.PlaceOrder():
