@@ -15,7 +15,7 @@ from certd.errors import PkiError
 from certd.model.records import Leaf
 from certd.model.specs import KeyType
 from certd.pki.chain import check_links, is_ca, parse_chain, to_pem
-from certd.pki.keys import general_name, generate_key, load_key, signature_hash
+from certd.pki.keys import general_name, generate_key, load_key, signature_hash, works_for
 from certd.pki.leaf import MALFORMED, canonical, leaf_of
 from certd.text import printable
 
@@ -120,6 +120,8 @@ def _prove(key_pem: bytes, chain_pem: bytes) -> tuple[list[x509.Certificate], Le
     public_key = first.public_key()
     if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) or public_key != key.public_key():
         raise PkiError("key-mismatch", "the certificate was issued for another key than the one kept for this order")
+    if not works_for(key, public_key):
+        raise PkiError("key-unreadable", "the private key is spoilt: what it signs does not verify")
     check_links(certificates)
     return certificates, leaf
 

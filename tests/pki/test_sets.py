@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from authority import NOW, OCSP_SIGNING, SERVER_AUTH, Authority, Identity, cached_key_pem, make_key
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from certd.pki import (
     build_set,
     covers,
     is_placeholder,
+    make_csr,
     make_placeholder,
     read_leaf,
     read_set,
@@ -130,6 +132,21 @@ def test_another_key() -> None:
     assert _code(LEAF, key=cached_key_pem(KeyType.RSA2048)) == "key-mismatch"
     with pytest.raises(PkiError):
         read_set(LEAF.pem, other)
+
+
+def test_a_key_that_is_spoilt() -> None:
+    """One that tells the right modulus, but signs wrongly, is found out: a server would serve nobody with it."""
+    sound = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers()
+    parts = [sound.p, sound.q, sound.d + 2, sound.dmp1 + 2, sound.dmq1 + 2, sound.iqmp, sound.public_numbers]
+    spoilt = rsa.RSAPrivateNumbers(*parts).private_key(unsafe_skip_rsa_key_validation=True)
+    pem = spoilt.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    leaf = AUTHORITY.leaf(*DOMAINS, public_key=sound.public_numbers.public_key())
+    for prove in (lambda: read_set(leaf.pem, pem), lambda: make_csr(pem, DOMAINS)):
+        with pytest.raises(PkiError, match="spoilt") as caught:
+            prove()
+        assert caught.value.code == "key-unreadable"
 
 
 def test_a_chain_that_does_not_link() -> None:
