@@ -212,11 +212,14 @@ class Process:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        self._tick_all()
+        self._scheduler.start()
+
+    def _tick_all(self) -> None:
         now = self._clock.now()
         for number, subject in enumerate(self.engine.subjects()):
             # One after the other: ten thousand ticks that are due at once would all be queued in memory.
             self._scheduler.add(subject, now + number * BETWEEN_FIRST_TICKS)
-        self._scheduler.start()
 
     def _end(self) -> int:
         """Let the ticks that run finish; records are durable at every moment, so cutting them off loses nothing."""
@@ -256,13 +259,10 @@ class Process:
         logs.set_up(config.log_level)
         _say_warnings(config)
         self.engine.prepare()
-        after = set(self.engine.subjects())
-        for subject in before - after:
+        for subject in before.difference(self.engine.subjects()):
             self._scheduler.remove(subject)
             self._faults.forget(subject)
-        now = self._clock.now()
-        for subject in after:
-            self._scheduler.add(subject, now)
+        self._tick_all()
         log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
 
     def _compare(self, config: Config) -> None:
@@ -278,10 +278,7 @@ class Process:
         return self._scheduler.stuck(local=LOCAL_LIMIT + longest_after(self.engine.config)) is None
 
     def _status_line(self) -> str:
-        try:
-            return progress.summary(self.engine.view())
-        except StateError as error:  # a state directory that cannot be listed is no reason to end
-            return str(error)
+        return progress.summary(self.engine.tally())
 
     def _stopped(self) -> bool:
         with self._flags:

@@ -36,6 +36,10 @@ class Book:
         known = self._certificates.get(name)
         return known or self._certificates.setdefault(name, self._store.load_certificate(name) or Idle())
 
+    def known_certificate(self, name: str) -> CertificateRecord | None:
+        """Without touching the disk: None where the record was not read yet, or cannot be read."""
+        return self._certificates.get(name)
+
     def server(self, server: str) -> ServerRecord:
         """As `certificate`."""
         known = self._servers.get(server)

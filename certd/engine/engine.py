@@ -47,6 +47,7 @@ from certd.model.view import (
     ServerStateView,
     Subject,
     SubjectKind,
+    Tally,
     Trouble,
     View,
 )
@@ -109,12 +110,14 @@ class Engine:
         failed = []
         for spec in self._shared.config.certificates.values():
             try:
-                placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
+                changed = placeholder.ensure(self._shared.store, spec, self._shared.clock.now())
             except CertdError as error:
                 # Its own tick tries again, and tells it to health.
                 log_event(_log, logging.ERROR, str(error), certificate=spec.name)
                 failed.append(spec.name)
-            self._shared.lives.forget(spec.name)
+                changed = True
+            if changed:
+                self._shared.lives.forget(spec.name)
         return failed
 
     def note_time(self) -> None:
@@ -227,6 +230,18 @@ class Engine:
             servers=[self._server_view(name) for name in shared.config.servers],
             accounts=[self._account_view(name) for name in shared.config.cas],
             troubles=tuple(trouble for trouble in (self._last_seen.trouble, unlisted) if trouble is not None),
+        )
+
+    def tally(self) -> Tally:
+        """What the service manager is shown every few seconds. Touches neither the disk nor any fact."""
+        names, lives, book = self._shared.config.certificates, self._shared.lives, self._shared.book
+        records = [book.known_certificate(name) for name in names]
+        return Tally(
+            managed=len(names),
+            live=sum(lives.known(name).live is not None for name in names),
+            busy=sum(record is not None and not isinstance(record, Idle) for record in records),
+            unread=sum(not lives.is_known(name) for name in names),
+            config_error=self.config_error is not None,
         )
 
     def _managed(self) -> Iterable[CertificateView]:

@@ -58,6 +58,10 @@ class Lives:
         """Without touching the disk: what is known so far."""
         return self._lives.get(name, Life())
 
+    def is_known(self, name: str) -> bool:
+        """Whether `of` can answer without the disk."""
+        return name in self._lives
+
     def forget(self, name: str) -> None:
         """To be read again; called after the link has moved."""
         with self._lock:

@@ -10,7 +10,7 @@ from certd.model import actions as do
 from certd.model.codes import Code
 from certd.model.records import Activity, Deploying, Idle, Installed, Ordering, Registered, Settled, Staged
 from certd.model.specs import CertificateSpec
-from certd.model.view import CertificateView, ServerStateView, View
+from certd.model.view import CertificateView, ServerStateView, Tally, View
 from certd.plan import certificate as plan
 
 PATIENCE = timedelta(seconds=90)
@@ -55,13 +55,12 @@ def failures(view: View, now: datetime) -> list[str]:
     return lines
 
 
-def summary(view: View) -> str:
+def summary(tally: Tally) -> str:
     """One line for the service manager."""
-    managed = [one for one in view.certificates if one.spec is not None]
-    live = sum(one.facts.live is not None for one in managed)
-    busy = sum(not isinstance(one.record, Idle) for one in managed)
-    text = f"{live} of {len(managed)} certificates live, {busy} being renewed"
-    return f"{text}; the configuration file has mistakes" if view.config_error else text
+    text = f"{tally.live} of {tally.managed} certificates live, {tally.busy} being renewed"
+    if tally.unread:
+        text += f", {tally.unread} not read yet"
+    return f"{text}; the configuration file has mistakes" if tally.config_error else text
 
 
 def _doing(

@@ -71,6 +71,17 @@ class Trouble(msgspec.Struct, frozen=True):
     subject: Subject | None = None
 
 
+class Tally(msgspec.Struct, frozen=True):
+    """What fits into one line: managed certificates, counted from what is in memory."""
+
+    managed: int
+    live: int
+    busy: int
+    unread: int
+    """Of these the live link has not been looked at yet, since the start or its last move."""
+    config_error: bool
+
+
 class View(msgspec.Struct, frozen=True):
     """One consistent look at the daemon."""
 

@@ -7,6 +7,7 @@ from bench import SPEC
 from statedir import NAME, placeholder
 
 from certd.engine.placeholder import ensure
+from certd.model.view import Tally
 
 
 def test_made_once(bench):
@@ -57,3 +58,14 @@ def test_prepare(bench):
     assert shown.placeholder
     assert shown.facts.live is None
     assert bench.store.layout.live(NAME).is_symlink()
+
+
+def test_what_is_known_of_live_links_outlives_a_reload(bench):
+    """Each configuration that is read prepares again: it must not cost the reading of ten thousand sets."""
+    bench.version(1, live=True)
+    engine = bench.engine()
+    engine.prepare()
+    assert engine.tally() == Tally(managed=1, live=0, busy=0, unread=1, config_error=False)
+    engine.view()
+    engine.prepare()
+    assert engine.tally() == Tally(managed=1, live=1, busy=0, unread=0, config_error=False)

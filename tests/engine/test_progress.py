@@ -40,6 +40,7 @@ from certd.model.records import (
     Request,
     Settled,
 )
+from certd.model.view import Tally
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 FAILED = failure()
@@ -151,9 +152,12 @@ def test_no_failures():
 
 def test_summary():
     """What is live, what is being renewed, and that the configuration needs a look."""
-    shown = view([certificate(), certificate(left=None, record=ordering()), certificate(spec=None)])
-    assert progress.summary(shown) == "1 of 2 certificates live, 1 being renewed"
-    assert progress.summary(view(config_error="line 1")).endswith("; the configuration file has mistakes")
+    tally = Tally(managed=3, live=2, busy=1, unread=0, config_error=False)
+    assert progress.summary(tally) == "2 of 3 certificates live, 1 being renewed"
+    started = Tally(managed=3, live=0, busy=0, unread=3, config_error=True)
+    assert progress.summary(started) == (
+        "0 of 3 certificates live, 0 being renewed, 3 not read yet; the configuration file has mistakes"
+    )
 
 
 def test_a_good_answer_is_not_waited_for_twice():
