@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 STATUS_LIMIT = 400
+PATIENCE = 1.0
+"""Seconds that one message may take: while the service manager reads nothing, its queue is full."""
+READY_ATTEMPTS = 30
+"""READY ends a start or a reload, which the service manager gives up if it never hears so; all else is told again."""
 
 
 class ServiceManager:
@@ -26,13 +30,17 @@ class ServiceManager:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         # SystemdNotifier reads the environment by itself, and leaves a socket open where the variable is missing.
         self._notifier = SystemdNotifier() if environ.get("NOTIFY_SOCKET") else None
+        if self._notifier is not None and self._notifier.socket is not None:
+            # Else a send waits for as long as nobody reads, and the main thread with it: deaf to SIGTERM.
+            self._notifier.socket.settimeout(PATIENCE)
+            self._notifier.debug = True  # errors are raised, and judged here
         self._interval = watchdog_interval(environ)
         self._stop = Event()
         self._feeder: Thread | None = None
 
     def ready(self, text: str = "") -> None:
         """Start, or a reload, is complete."""
-        self._send("READY=1", text)
+        self._send("READY=1", text, attempts=READY_ATTEMPTS)
 
     def reloading(self, text: str = "") -> None:
         """A reload begins. The time lets systemd tell this one from an earlier one (Type=notify-reload)."""
@@ -72,12 +80,21 @@ class ServiceManager:
             if self._stop.wait(every):
                 return
 
-    def _send(self, state: str, text: str) -> None:
-        if self._notifier is None:
+    def _send(self, state: str, text: str, *, attempts: int = 1) -> None:
+        notifier = self._notifier
+        if notifier is None or notifier.socket is None:
             return
         # The library writes latin-1; what it cannot express must not lose the whole message.
         line = printable(text, STATUS_LIMIT).encode("ascii", "replace").decode("ascii")
-        self._notifier.notify("\n".join(part for part in (state, f"STATUS={line}" if text else "") if part))
+        message = "\n".join(part for part in (state, f"STATUS={line}" if text else "") if part)
+        for _ in range(attempts):
+            try:
+                notifier.notify(message)
+            except TimeoutError:
+                continue
+            except OSError:  # nobody is there, or it was closed meanwhile
+                return
+            return
 
 
 def watchdog_interval(environ: Mapping[str, str]) -> float | None:

@@ -76,6 +76,27 @@ def test_the_watchdog_is_fed_only_while_healthy(ear: socket.socket, monkeypatch:
     assert heard == [b"WATCHDOG=1"] * 3
 
 
+def test_a_service_manager_that_does_not_read(ear: socket.socket) -> None:
+    """Its full queue costs the news, not the daemon: nothing waits for a reader. READY alone is tried again."""
+    manager = ServiceManager()
+    filling = threading.Thread(target=lambda: [manager.status(str(number)) for number in range(3)], daemon=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                other.sendto(b"STATUS=somebody else", ear.getsockname())
+    filling.start()
+    filling.join(timeout=60)
+    assert not filling.is_alive()
+    ready = threading.Thread(target=manager.ready, daemon=True)
+    ready.start()
+    heard = b""
+    while heard != b"READY=1":
+        heard = ear.recv(4096)
+    ready.join(timeout=60)
+    manager.close()
+
+
 def test_without_a_service_manager_all_is_silent() -> None:
     """Every call does nothing where NOTIFY_SOCKET is missing."""
     manager = ServiceManager({"WATCHDOG_USEC": "1000"})
