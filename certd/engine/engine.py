@@ -39,7 +39,7 @@ from certd.model.records import (
     ServerRecord,
     Staged,
 )
-from certd.model.specs import Config
+from certd.model.specs import CaSpec, Config, ServerSpec
 from certd.model.view import (
     AccountView,
     CertificateView,
@@ -218,6 +218,7 @@ class Engine:
     def view(self) -> View:
         """What status, health and metrics are made of. Touches no disk but for names that are not managed."""
         shared = self._shared
+        config = shared.config  # one and the same for all of it: another one may be taken at any moment
         kept, unlisted = self._kept()
         return View(
             version=__version__,
@@ -225,10 +226,10 @@ class Engine:
             config_loaded_at=self._loaded_at,
             config_error=self.config_error,
             clock_sure=shared.clock.sure,
-            health=shared.config.health,
-            certificates=[*self._managed(), *self._unmanaged(kept)],
-            servers=[self._server_view(name) for name in shared.config.servers],
-            accounts=[self._account_view(name) for name in shared.config.cas],
+            health=config.health,
+            certificates=[*self._managed(config), *self._unmanaged(config, kept)],
+            servers=[self._server_view(config, spec) for spec in config.servers.values()],
+            accounts=[self._account_view(spec) for spec in config.cas.values()],
             troubles=tuple(trouble for trouble in (self._last_seen.trouble, unlisted) if trouble is not None),
         )
 
@@ -244,13 +245,13 @@ class Engine:
             config_error=self.config_error is not None,
         )
 
-    def _managed(self) -> Iterable[CertificateView]:
+    def _managed(self, config: Config) -> Iterable[CertificateView]:
         shared, now = self._shared, self._shared.clock.now()
-        for name, spec in shared.config.certificates.items():
+        for name, spec in config.certificates.items():
             trouble = shared.book.troubles.get(Subject(SubjectKind.CERTIFICATE, name))
             try:
                 record = shared.book.certificate(name)
-                facts = shared.gather.certificate(shared.config, spec, record, now)
+                facts = shared.gather.certificate(config, spec, record, now)
             except StateError as error:
                 yield CertificateView(name, spec, None, CertificateFacts(), broken=str(error))
                 continue
@@ -266,10 +267,10 @@ class Engine:
         except StateError as error:
             return [], Trouble(error.code, str(error), self._shared.clock.now())
 
-    def _unmanaged(self, kept: Iterable[str]) -> Iterable[CertificateView]:
+    def _unmanaged(self, config: Config, kept: Iterable[str]) -> Iterable[CertificateView]:
         shared = self._shared
         for name in kept:
-            if name in shared.config.certificates:
+            if name in config.certificates:
                 continue
             try:
                 life = shared.lives.of(name)
@@ -278,28 +279,28 @@ class Engine:
             except StateError as error:
                 yield CertificateView(name, None, None, CertificateFacts(), broken=str(error))
 
-    def _server_view(self, name: str) -> ServerStateView:
+    def _server_view(self, config: Config, spec: ServerSpec) -> ServerStateView:
         shared = self._shared
-        spec = shared.config.servers[name]
-        trouble = shared.book.troubles.get(Subject(SubjectKind.SERVER, name))
-        activity = self._servers.activity_known(name)
+        trouble = shared.book.troubles.get(Subject(SubjectKind.SERVER, spec.id))
+        activity = self._servers.activity_known(spec.id)
         try:
-            return ServerStateView(spec, self._awaiting_hosts(shared.book.server(name), name), activity, trouble)
+            record = self._awaiting_hosts(config, shared.book.server(spec.id), spec.id)
+            return ServerStateView(spec, record, activity, trouble)
         except StateError as error:
             return ServerStateView(spec, None, activity, str(error))
 
-    def _awaiting_hosts(self, record: ServerRecord, server: str) -> ServerRecord:
+    def _awaiting_hosts(self, config: Config, record: ServerRecord, server: str) -> ServerRecord:
         """The record without names whose virtual host is not, or no longer, waited for."""
         settled = record.settled if isinstance(record, Deploying) else record
-        known = tuple(name for name in settled.not_served if self._awaits_host(name, server))
+        known = tuple(name for name in settled.not_served if self._awaits_host(config, name, server))
         if known == settled.not_served:
             return record
         settled = replace(settled, not_served=known)
         return replace(record, settled=settled) if isinstance(record, Deploying) else settled
 
-    def _awaits_host(self, name: str, server: str) -> bool:
+    def _awaits_host(self, config: Config, name: str, server: str) -> bool:
         """Whether this certificate is deployed there, and no later look has shown it."""
-        spec = self._shared.config.certificates.get(name)
+        spec = config.certificates.get(name)
         if spec is None or all(one.server != server for one in spec.deploy):
             return False
         looked_at = next((one.server for one in spec.deploy if one.verify is not None), None)
@@ -307,13 +308,12 @@ class Engine:
         shown = served is not None and live is not None and served.serial == live.leaf.serial
         return not (shown and looked_at == server)
 
-    def _account_view(self, name: str) -> AccountView:
-        shared = self._shared
-        trouble = shared.book.troubles.get(Subject(SubjectKind.ACCOUNT, name))
+    def _account_view(self, spec: CaSpec) -> AccountView:
+        trouble = self._shared.book.troubles.get(Subject(SubjectKind.ACCOUNT, spec.name))
         try:
-            return AccountView(shared.config.cas[name], shared.book.account(name), trouble)
+            return AccountView(spec, self._shared.book.account(spec.name), trouble)
         except StateError as error:
-            return AccountView(shared.config.cas[name], None, str(error))
+            return AccountView(spec, None, str(error))
 
     # --- the rest -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from certd.effects.orders import OrderRead
 from certd.engine.book import Book
 from certd.engine.lives import Lives
 from certd.errors import StateError
-from certd.model.facts import CertificateFacts, ServerFacts, ServerView
+from certd.model.facts import CaFacts, CertificateFacts, ServerFacts, ServerView
 from certd.model.records import (
     AccountRecord,
     Activity,
@@ -68,7 +68,7 @@ class Gatherer:
         facts = CertificateFacts(
             live=life.live,
             link=life.link,
-            ca=account.ca_facts(self._account(ca), now, permit=not reserve, directory=config.cas[ca].directory),
+            ca=self._ca(config, ca, now, permit=not reserve),
             servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
             clock_sure=self._clock.sure,
             since=self._since,
@@ -157,6 +157,12 @@ class Gatherer:
             return facts
         urgency = facts.live.leaf.not_after if facts.live is not None else now
         return _permitted(facts, budget.reserve(spec.name, urgency, now))
+
+    def _ca(self, config: Config, ca: str, now: datetime, *, permit: bool) -> CaFacts:
+        """A CA that is not configured any more, while somebody still holds the old specification, takes no order."""
+        spec = config.cas.get(ca)
+        record = self._account(ca) if spec is not None else None
+        return account.ca_facts(record, now, permit=permit, directory=spec.directory if spec is not None else "")
 
     def _account(self, ca: str) -> AccountRecord | None:
         """None where it cannot be read, told by its own tick: no order goes on, but what is issued goes live."""

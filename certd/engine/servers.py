@@ -71,14 +71,16 @@ class Servers:
     def owe(self, server: str) -> None:
         """Links that this server loads have moved in another server's section."""
         subject = Subject(SubjectKind.SERVER, server)
-        spec = self._of.config.servers[server]
-        self._apply(subject, spec, ev.ReloadOwed(), ServerFacts())
-        self._of.wake(subject, None)
+        spec = self._of.config.servers.get(server)
+        if spec is not None:  # else it left the configuration right now, and owes nothing
+            self._apply(subject, spec, ev.ReloadOwed(), ServerFacts())
+            self._of.wake(subject, None)
 
     def try_again(self, server: str, name: str) -> None:
         """The operator asks for a certificate whose set waits for this server. Raises StateError."""
-        spec = self._of.config.servers[server]
-        self._apply(Subject(SubjectKind.SERVER, server), spec, ev.RetryRequested(name), ServerFacts())
+        spec = self._of.config.servers.get(server)
+        if spec is not None:
+            self._apply(Subject(SubjectKind.SERVER, server), spec, ev.RetryRequested(name), ServerFacts())
 
     def _decide(
         self,
@@ -116,11 +118,12 @@ class Servers:
 
     def _loads_elsewhere(self, spec: ServerSpec) -> bool:
         """Whether a reload runs on another server that loads links of this one (I2)."""
+        config = self._of.config
         others: set[str] = set()
         for name in self._of.deployable(spec.id):
-            certificate = self._of.config.certificates.get(name)
+            certificate = config.certificates.get(name)
             others |= {d.server for d in certificate.deploy} if certificate else set()
-        found = (self._of.config.servers[other] for other in sorted(others - {spec.id}))
+        found = (config.servers[other] for other in sorted(others - {spec.id}))
         return any(self._activity(other) is Activity.RELOADING for other in found)
 
     def _carry_out(self, subject: Subject, spec: ServerSpec, action: do.ServerAction, facts: ServerFacts) -> None:

@@ -94,8 +94,6 @@ class Shared:
                 self.budgets[name] = Budget(ca.limits)
             else:
                 known.limits = ca.limits
-        with self._lock:
-            self._deployable.clear()
         self.config = config
         self._taken_up.intersection_update(config.certificates)
         for name, spec in config.certificates.items():
@@ -103,7 +101,16 @@ class Shared:
                 self.index(spec, self.book.certificate(name))
             except StateError:  # told by the certificate's own tick
                 self._unread.add(name)
+        self._forget_moved(config)
         self._settle_budgets()
+
+    def _forget_moved(self, config: Config) -> None:
+        """Who is no longer deployed to a server leaves its index. The others stay in it meanwhile: servers look."""
+        with self._lock:
+            for server, names in self._deployable.items():
+                specs = ((name, config.certificates.get(name)) for name in names)
+                staying = {name for name, spec in specs if spec and any(d.server == server for d in spec.deploy)}
+                names.intersection_update(staying)
 
     def _settle_budgets(self) -> None:
         """Who is configured no longer, or at another CA, gives permits and places back; who came back has them."""

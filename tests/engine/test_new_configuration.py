@@ -1,0 +1,70 @@
+"""A new configuration may come at any moment, also between a question and its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from authority import NOW
+from bench import CA, SERVER, SPEC, Bench
+from msgspec.structs import replace
+from statedir import NAME, issued, staged
+
+from certd.model import events as ev
+from certd.model.codes import Kind
+from certd.model.facts import AccountState, CaFacts
+from certd.model.records import AccountLedger, Idle, Registered, Step
+from certd.model.specs import Deployment
+from certd.model.view import Subject, SubjectKind
+
+SUBJECT = Subject(SubjectKind.CERTIFICATE, NAME)
+RENAMED = replace(CA, name="renamed")
+URL = "https://ca.example.jp/order/1"
+
+
+@pytest.fixture
+def engine(bench: Bench) -> Any:
+    bench.store.save_account("jprs", Registered(CA.directory, "https://ca/1", NOW, AccountLedger()))
+    return bench.engine()
+
+
+def test_a_ca_that_is_renamed_during_an_exchange(bench: Bench, engine: Any) -> None:
+    """What the CA answered is recorded all the same; the next step looks at what is configured now."""
+    config = replace(bench.config, cas={"renamed": RENAMED}, certificates={NAME: replace(SPEC, ca="renamed")})
+    seen = []
+
+    def place(*_: Any) -> Any:
+        engine.replace_config(config)
+        return ev.OrderPlaced(URL)
+
+    def end(_: Any, record: Any, __: Any) -> Any:
+        seen.append(record.order_url)
+        return ev.OrderEnded(ev.Failed(Step.NEW_ORDER, Kind.NEW_ORDER, "names-changed", "other"))
+
+    answers = iter([place, end])
+    bench.world.on_order = lambda *given: next(answers)(*given)
+    engine.tick(SUBJECT)
+    assert seen == [URL]
+    assert bench.world.done[-2:] == ["PlaceOrder", "DropOrder"]
+
+
+def test_a_ca_that_left_takes_no_order(bench: Bench, engine: Any) -> None:
+    """Nor is the account asked about: whoever still holds the old specification waits for its next look."""
+    shared, gone = engine._shared, replace(bench.config, cas={"renamed": RENAMED}, certificates={})
+    engine.replace_config(gone)
+    facts = shared.gather.certificate(gone, SPEC, Idle(), NOW, reserve=True)
+    assert facts.ca == CaFacts(account=AccountState.PENDING)
+
+
+def test_servers_look_while_a_configuration_is_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody who stays leaves a server's index for a moment: a look right then would drop its batch."""
+    bench.store.save_certificate(NAME, staged(1, issued().leaf))
+    engine = bench.engine()
+    shared, seen = engine._shared, []
+    index = shared.index
+    monkeypatch.setattr(shared, "index", lambda *given: (seen.append(shared.deployable("web")), index(*given)))
+    engine.replace_config(bench.config)
+    assert seen == [{NAME}]
+    moved = replace(SPEC, deploy=(Deployment("other", verify=None),))
+    engine.replace_config(replace(bench.config, servers={"other": SERVER}, certificates={NAME: moved}))
+    assert (shared.deployable("web"), shared.deployable("other")) == (set(), {NAME})
