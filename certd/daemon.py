@@ -166,7 +166,7 @@ class Process:
             self._manager.stopping("stopping")
             log_event(_log, logging.INFO, "Stopping.")
             self._alarm_lane.stop(ALARMS_STOP_WITHIN)
-        return self._end()
+        return self._end(DONE)
 
     def drive(self, *, wait: bool) -> int:
         """Until nothing is under way."""
@@ -184,8 +184,7 @@ class Process:
         failures = progress.failures(self.engine.view(), now())
         for line in failures:
             log_event(_log, logging.ERROR, line)
-        code = self._end()
-        return FAILED if failures or self._stop else code
+        return self._end(FAILED if failures or self._stop else DONE)
 
     def view(self) -> View:
         """The engine's view, and what is wrong with the daemon around it."""
@@ -221,14 +220,17 @@ class Process:
             # One after the other: ten thousand ticks that are due at once would all be queued in memory.
             self._scheduler.add(subject, now + number * BETWEEN_FIRST_TICKS)
 
-    def _end(self) -> int:
-        """Let the ticks that run finish; records are durable at every moment, so cutting them off loses nothing."""
+    def _end(self, code: int) -> int:
+        """Let the ticks that run finish; records are durable at every moment, so cutting them off loses nothing.
+
+        Returns the exit code, unless the process has to end right here with it.
+        """
         if not self._scheduler.stop(STOP_WITHIN):
             log_event(_log, logging.WARNING, "Some work did not end in time; it is taken up at the next start.")
             self._manager.close()
             self._store.close()
-            _leave(DONE)
-        return DONE
+            _leave(code)
+        return code
 
     def _turn(self) -> bool:
         """One look around; True when it is time to stop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,3 +130,17 @@ def test_the_troubles_of_all_parts_are_seen(tmp_path: Path) -> None:
         "daemon.json",
         "alarms.json",
     ]
+
+
+def test_once_that_is_cut_off_has_failed(tmp_path: Path) -> None:
+    """A CA that accepts and says nothing holds a thread when SIGTERM comes: the exit code tells of what is not done."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ca = {"directory": f"https://127.0.0.1:{silent.getsockname()[1]}/dir", "terms_of_service_agreed": True}
+        argv = [sys.executable, "-m", "certd", "-c", str(write(tmp_path, cas={"one": ca})), "once"]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as running:
+            silent.settimeout(60)
+            with silent.accept()[0]:
+                running.terminate()
+                _, said = running.communicate(timeout=60)
+    assert "Some work did not end in time" in said
+    assert running.returncode == 1
