@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from certd import __version__
+from certd import __version__, reasons
 from certd.clock import Clock
 from certd.engine import placeholder
 from certd.engine.accounts import Accounts
@@ -27,7 +27,7 @@ from certd.engine.world import World
 from certd.errors import CertdError, ConfigError, Refused, StateError
 from certd.logs import log_event
 from certd.model import events as ev
-from certd.model.codes import Because
+from certd.model.codes import Because, Code
 from certd.model.facts import CertificateFacts
 from certd.model.records import (
     Deploying,
@@ -39,7 +39,7 @@ from certd.model.records import (
     ServerRecord,
     Staged,
 )
-from certd.model.specs import CaSpec, Config, ServerSpec
+from certd.model.specs import CaSpec, CertificateSpec, Config, ServerSpec
 from certd.model.view import (
     AccountView,
     CertificateView,
@@ -51,9 +51,12 @@ from certd.model.view import (
     Trouble,
     View,
 )
+from certd.plan import certificate as plan
 from certd.store import Store
 
 HOLD = timedelta(days=7)
+_ENDS = (Code.CA_HELD, Code.DAILY_CEILING)
+"""Waits whose end is known, and worth telling."""
 
 _log = logging.getLogger(__name__)
 
@@ -180,10 +183,27 @@ class Engine:
                 return f"{name}: a new certificate is already issued; it goes live at {_utc(after.activate.until)}"
             case Installed():
                 return f"{name}: a new certificate is already in place; its server is about to load it"
+            case Ordering() if (blocked := self._blocked(spec, after)) is not None:
+                return f"{name}: an order is already under way; it is asked as soon as it can be. {blocked}"
             case Ordering():
                 return f"{name}: an order is already under way; it is asked at once"
+            case Idle() if (blocked := self._blocked(spec, after)) is not None:
+                return f"{name}: a new certificate is ordered as soon as it can be. {blocked}"
             case Idle():
                 return f"{name}: a new certificate is ordered now"
+
+    def _blocked(self, spec: CertificateSpec, record: Idle | Ordering) -> str | None:
+        """What an order that was asked for has to wait for, in a sentence; None if for nothing."""
+        now = self._shared.clock.now()
+        facts = self._shared.gather.certificate(self._shared.config, spec, record, now)
+        if isinstance(record, Idle):
+            wait = plan.order_blocker(spec, record.ledger, facts, now)
+        else:
+            wait = plan.ca_blocker(facts.ca, now)
+        if wait is None:
+            return None
+        until = f" It ends at {_utc(wait.until)} at the latest." if wait.code in _ENDS else ""
+        return f"{reasons.text(wait.code)}{until}"
 
     def rollback(self, name: str) -> str:
         """`certd rollback`: back to the version before. Raises Refused, StateError."""

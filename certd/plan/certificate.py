@@ -111,7 +111,7 @@ def order_blocker(spec: CertificateSpec, ledger: Ledger, facts: CertificateFacts
     recent = [at for at in ledger.orders if at > now - DAY]
     if len(recent) >= spec.orders_per_day:
         return do.Wait(min(recent) + DAY, Code.DAILY_CEILING)
-    if blocked := _ca_blocker(facts.ca, now):
+    if blocked := ca_blocker(facts.ca, now):
         return blocked
     return None if facts.ca.permit else do.Wait(facts.ca.permit_at or now + SOON, Code.CA_BUDGET)
 
@@ -161,7 +161,7 @@ def _parked_due(parked: Parked, ledger: Ledger, facts: CertificateFacts, now: da
     Nor by a clock that may be wrong: its time may seem to be over.
     """
     times = [parked.ask.until] if facts.clock_sure else [parked.ask.until, now + SOON]
-    if (blocked := _ca_blocker(facts.ca, now)) is not None:
+    if (blocked := ca_blocker(facts.ca, now)) is not None:
         times.append(blocked.until)
     if ledger.hold is not None:
         times.append(ledger.hold.timer.until)
@@ -203,7 +203,7 @@ def _decide_ordering(
     give_up = record.give_up if facts.clock_sure else None
     if give_up is not None and now >= give_up:
         return do.Park()
-    if blocked := _ca_blocker(facts.ca, now):
+    if blocked := ca_blocker(facts.ca, now):
         return replace(blocked, wake=give_up)
     if facts.step is None:
         if timers.due(record.poll, now):
@@ -313,7 +313,8 @@ def _decide_installed(record: Installed, facts: CertificateFacts, now: datetime)
 # --- shared -----------------------------------------------------------------------------------------------------
 
 
-def _ca_blocker(ca: CaFacts, now: datetime) -> do.Wait | None:
+def ca_blocker(ca: CaFacts, now: datetime) -> do.Wait | None:
+    """What keeps this CA from being asked about any order; None if nothing."""
     if ca.account is AccountState.UNUSABLE:
         return do.Wait(now + timedelta(hours=1), Code.CA_UNUSABLE)
     if ca.account is AccountState.PENDING:

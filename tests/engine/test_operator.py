@@ -16,6 +16,7 @@ from certd.errors import ConfigError, Refused
 from certd.model.codes import Because
 from certd.model.records import (
     AccountLedger,
+    CaHold,
     Draw,
     Idle,
     Installed,
@@ -70,6 +71,7 @@ def saved(bench: Bench, record: Any = None) -> Any:
 def test_renew_when_idle(bench):
     """It is recorded durably, and the certificate is woken."""
     bench.version(1, live=True)
+    registered(bench)
     assert "is ordered now" in bench.engine().renew(NAME)
     assert saved(bench).ledger.requested == Request(NOW)
     assert SUBJECT in bench.woken
@@ -78,8 +80,31 @@ def test_renew_when_idle(bench):
 def test_renew_during_an_order(bench):
     """The order is asked at once."""
     saved(bench, order(poll=Timer(NOW, NOW + HOUR)))
-    assert "already under way" in bench.engine().renew(NAME)
+    registered(bench)
+    assert "it is asked at once" in bench.engine().renew(NAME)
     assert saved(bench).poll == Timer(NOW, NOW)
+
+
+@pytest.mark.parametrize("record", [Idle(), order()])
+def test_renew_that_has_to_wait(bench, record):
+    """Nobody is told that it happens now: what is in the way is said, and its end where there is one."""
+    saved(bench, record)
+    assert bench.engine().renew(NAME).endswith("as it can be. The account on the CA is not registered yet.")
+    held = AccountLedger(hold=CaHold(Timer(NOW, NOW + HOUR), "429", Timer(NOW, NOW + HOUR)))
+    bench.store.save_account("jprs", Registered(CA.directory, "https://ca/1", NOW, held))
+    answer = bench.engine().renew(NAME)
+    assert "The CA asked for a pause" in answer
+    assert answer.endswith("It ends at 2026-11-23 13:00:00 UTC at the latest.")
+
+
+def test_renew_at_the_daily_ceiling(bench):
+    """The ceiling holds for the operator as well, who is told so."""
+    placed = (NOW - HOUR,) * SPEC.orders_per_day
+    saved(bench, Idle(Ledger(orders=placed)))
+    registered(bench)
+    answer = bench.engine().renew(NAME)
+    assert "within 24 hours" in answer
+    assert answer.endswith("It ends at 2026-11-24 11:00:00 UTC at the latest.")
 
 
 @pytest.mark.parametrize(
