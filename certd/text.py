@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_UNFIT_FOR_APACHE = re.compile(r"[\"\\$%\x00-\x1f\x7f\ud800-\udfff]")
+
 
 def printable(text: str | bytes, limit: int = 200) -> str:
     """`text` on one line, without control characters, at most `limit` characters long.
@@ -18,3 +22,8 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         return head
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in head)
     return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def fits_apache(path: str) -> bool:
+    """Whether Apache can be given this path in its configuration: within quotes, where variables are expanded."""
+    return _UNFIT_FOR_APACHE.search(path) is None

@@ -11,6 +11,8 @@ import contextlib
 import errno
 import os
 import pwd
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -43,6 +45,16 @@ class WebrootOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("webroot must be an absolute path")
         if isinstance(self.self_check, str) and _host_and_port(self.self_check) is None:
             raise ValueError("self_check must be true, false, or HOST:PORT")
+
+    def host_warning(self) -> str | None:
+        """What on this machine stands in the way; None where nothing does, or it cannot be seen."""
+        try:
+            missing = not stat.S_ISDIR(Path(self.webroot).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            missing = True
+        except OSError:  # not for us to look at; the daemon may
+            return None
+        return f"webroot: there is no directory {printable(self.webroot)} on this machine" if missing else None
 
 
 class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,8 +22,11 @@ from certd.config.shape import prune, require
 from certd.config.surroundings import Surroundings
 from certd.config.values import duration_within, parse_fraction, proxy_url
 from certd.model.specs import Config, HealthPolicy
+from certd.text import fits_apache
 
 _NO_TIME = timedelta(0)
+_LONGEST_RUNTIME_DIR = 107 - len("/control.sock")
+"""Bytes; unix(7) has room for so many in a socket's path."""
 _RELOAD_INTERVAL = (_NO_TIME, timedelta(hours=1))
 _HTTP_TIMEOUT = (timedelta(seconds=1), timedelta(minutes=10))
 
@@ -103,6 +106,11 @@ def _check_top(raw: schema.File, path: Path, report: Report, around: Surrounding
     for key, text in (("state_dir", raw.state_dir), ("runtime_dir", raw.runtime_dir)):
         if ".." in Path(text).parts or Path(text) == Path("/"):
             report.error(MAIN.at(key), "must be an absolute path below / without ..")
+    if not fits_apache(raw.state_dir):
+        unfit = "Apache cannot be given this path: no quotes, backslashes, $, % or control characters"
+        report.error(MAIN.at("state_dir"), unfit)
+    if (room := _LONGEST_RUNTIME_DIR - len(raw.runtime_dir.encode("utf-8", "replace"))) < 0:
+        report.error(MAIN.at("runtime_dir"), f"{-room} bytes too long: the paths of sockets end at 107 bytes")
     if raw.http.proxy is not None and report.value(MAIN.at("http", "proxy"), proxy_url, raw.http.proxy) is not None:
         _check_secrecy(raw.http.proxy, path, report, around)
     if raw.status_group is not None:

@@ -123,13 +123,25 @@ class Defaults:
 
     def _challenge(self, over: Layer | None, base: Layer | None, place: Place) -> Any:
         if over is not None:
-            return challenge.resolve_challenges(challenge.combine(over, base), self._solvers, self._report)
+            return self._challenges(challenge.combine(over, base))
         if base is not None:
-            return challenge.resolve_challenges(Layers(base), self._solvers, self._report)
+            return self._challenges(Layers(base))
         self._report.error(
             place, "missing; give it here or in defaults, such as {type: http-01, webroot: /var/www/html}"
         )
         return FAILED
+
+    def _challenges(self, layers: Layers) -> Any:
+        found = challenge.resolve_challenges(layers, self._solvers, self._report)
+        for _, solver in found or ():
+            try:
+                options = msgspec.convert(solver.options, self._solvers[solver.type])
+            except msgspec.ValidationError:
+                continue  # reported
+            look = getattr(options, "host_warning", None)
+            if self._around.check_host and look is not None and (warning := look()) is not None:
+                self._report.warning(layers.place(), warning)
+        return found
 
     def _renew_before(self, over: Layer | None, base: Layer | None, _place: Place) -> Any:
         layer = over or base

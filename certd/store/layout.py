@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from certd.errors import StateError
+from certd.text import fits_apache
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
-_UNFIT_FOR_APACHE = re.compile(r"[\"\\$%\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def is_name(text: str) -> bool:
@@ -41,7 +41,7 @@ class Layout:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        if _UNFIT_FOR_APACHE.search(str(self.root)):
+        if not fits_apache(str(self.root)):
             raise StateError(
                 f"state_dir {str(self.root)!r}: Apache cannot be given this path (quotes, backslashes, $, % or control "
                 "characters); choose another one"

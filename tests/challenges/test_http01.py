@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parts import Webroot
 
+from certd.challenges import OPTIONS
 from certd.challenges.fetch import MAX_REDIRECTS
 from certd.challenges.http01 import Http01, WebrootOptions
+from certd.config import load
 from certd.errors import CertdError, ChallengeError, ConnectFailed, TlsFailed
 from certd.http import Exchanger
 from certd.model.orders import Task
@@ -47,6 +49,24 @@ def challenge_directory(webroot: Path) -> Path:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_web_root_that_is_not_there_is_said_with_the_configuration(tmp_path: Path) -> None:
+    """Before the first order fails for it. One that this user may not look at is nobody's mistake."""
+    config, webroot = tmp_path / "config.yaml", tmp_path / "html"
+    config.write_text(
+        "cas: {ca: {directory: 'https://ca.example.jp/dir', terms_of_service_agreed: true}}\n"
+        f"defaults: {{challenge: {{type: http-01, webroot: {webroot}}}}}\n"
+        "certificates: [{domains: [a.example.jp]}]\n"
+    )
+    expected = f"{config}:2: defaults.challenge: webroot: there is no directory {webroot} on this machine"
+    assert load(config, solvers=OPTIONS).warnings == (expected,)
+    webroot.write_text("a file")
+    assert load(config, solvers=OPTIONS).warnings == (expected,)
+    webroot.unlink()
+    webroot.mkdir()
+    assert load(config, solvers=OPTIONS).warnings == ()
+    assert WebrootOptions(f"/{'n' * 300}").host_warning() is None
 
 
 def test_present_and_clean_up(tmp_path: Path) -> None:

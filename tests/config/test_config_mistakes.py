@@ -197,6 +197,8 @@ _ADDED = [
     ("log: {level: loud}", '4: log.level: must be one of debug, info, warning, error, not "loud"'),
     ("state_dir: var", '4: state_dir: must be an absolute path, not "var"'),
     ("state_dir: /var/../x", "4: state_dir: must be an absolute path below / without .."),
+    ("state_dir: /var/cert$d", "4: state_dir: Apache cannot be given this path: no quotes, backslashes, $, %"),
+    (f"runtime_dir: /{'r' * 95}", "4: runtime_dir: 2 bytes too long: the paths of sockets end at 107 bytes"),
     ("state_dir: /run/certd", "1: runtime_dir: the same as state_dir; the two must differ"),
     ("status_group: no-such-group-here", "4: status_group: there is no group no-such-group-here on this machine"),
     ("keep_versions: 1", "4: keep_versions: must be a whole number from 2 to 1000"),
