@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -332,11 +332,20 @@ def _explained() -> Iterator[_Outcome]:
     try:
         yield outcome
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        _say(error.problems)
         outcome.code = USAGE
     except CertdError as error:
-        sys.stderr.write(f"certd: {error}\n")
+        _say([f"certd: {error}"])
         outcome.code = FAILED
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Why it ends: for a person as it is, for the journal as the errors that they are (`journalctl -p err`)."""
+    for line in lines:
+        if logs.under_systemd():
+            log_event(_log, logging.ERROR, line)
+        else:
+            sys.stderr.write(f"{line}\n")
 
 
 def _say_warnings(config: Config) -> None:

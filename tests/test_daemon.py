@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -144,3 +145,15 @@ def test_once_that_is_cut_off_has_failed(tmp_path: Path) -> None:
                 _, said = running.communicate(timeout=60)
     assert "Some work did not end in time" in said
     assert running.returncode == 1
+
+
+@pytest.mark.parametrize("command", ["run", "once", "prepare"])
+def test_why_it_does_not_start_is_an_error_in_the_journal(tmp_path: Path, command: str) -> None:
+    """Mistakes in the configuration, and whatever else: each line has its priority, for who looks for errors only."""
+    (tmp_path / "state").write_text("in the way")
+    for mistakes, code, lines in (({"state_dir": "var", "keep_versions": 0}, 2, 2), ({}, 1, 1)):
+        argv = [sys.executable, "-m", "certd", "-c", str(write(tmp_path, **mistakes)), command]
+        environ = {**os.environ, "INVOCATION_ID": "x"}
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code
+        assert [line[:3] for line in done.stderr.splitlines()] == ["<3>"] * lines
