@@ -11,6 +11,9 @@ from types import MappingProxyType
 
 MAX_RETRY_AFTER = timedelta(days=366)
 """Longer demands are cut to this; no peer means them, and larger ones overflow."""
+MAX_AGE = timedelta(days=366)
+"""An answer that claims to be older is taken to be of this age; larger numbers overflow."""
+_LAST = datetime.max.replace(tzinfo=UTC)
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _LONGEST_DATE = 64
 
@@ -27,8 +30,16 @@ class Answer:
 
     @property
     def date(self) -> datetime | None:
-        """The peer's clock (RFC 9110 section 6.6.1) in UTC; None where it is missing or no date."""
-        return _http_date(self.headers.get("date", ""))
+        """The peer's clock now (RFC 9110 section 6.6.1) in UTC; None where it is missing or no date.
+
+        An answer that a cache on the way kept for a while tells when it was made, and its age (RFC 9111 section 5.1).
+        """
+        made = _http_date(self.headers.get("date", ""))
+        age = self.headers.get("age", "").strip()
+        if made is None or not _SECONDS.fullmatch(age):
+            return made
+        kept = min(timedelta(seconds=int(age)), MAX_AGE)
+        return made + kept if made < _LAST - MAX_AGE else made
 
     def retry_after(self, now: datetime) -> timedelta | None:
         """How long the peer wants to be left alone (RFC 9110 section 10.2.3), from nothing to a year.

@@ -33,6 +33,21 @@ def test_date(value: str, expected: datetime | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("date", "age", "expected"),
+    [
+        ("Mon, 23 Nov 2026 12:00:00 GMT", "3600", NOW + timedelta(hours=1)),
+        ("Mon, 23 Nov 2026 12:00:00 GMT", "-1", NOW),
+        ("Mon, 23 Nov 2026 12:00:00 GMT", "999999999", NOW + timedelta(days=366)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "60", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("", "60", None),
+    ],
+)
+def test_an_answer_out_of_a_cache(date: str, age: str, expected: datetime | None) -> None:
+    """A directory that a cache kept for an hour does not make our clock look wrong (RFC 9111 section 5.1)."""
+    assert Answer(200, {"date": date, "age": age}).date == expected
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         ("120", timedelta(minutes=2)),
