@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MODE = 0o600
+"""Whoever may open the file, for reading even, may lock it, and keep certd from its work."""
+
+
 class Holder(msgspec.Struct, frozen=True):
     """Who holds, or held last, the lock; the content of the file."""
 
@@ -43,8 +47,9 @@ class StateLock:
         holder = Holder(pid=os.getpid(), purpose=purpose, since=now, host=os.uname().nodename)
         with explained("lock", path):
             # Not inherited by reload and after commands: one that stays in the background must not keep the lock.
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
             try:
+                os.fchmod(descriptor, MODE)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:

@@ -105,3 +105,12 @@ def test_reading_needs_no_lock_and_writes_nothing(tmp_path: Path) -> None:
             closed.save_certificate(NAME, idle())
     with pytest.raises(StateError, match="does not exist yet"):
         Store.open_read_only(tmp_path / "missing")
+
+
+def test_only_its_owner_may_open_it(tmp_path: Path) -> None:
+    """A lock needs no more than a file opened for reading: any user of the host could keep certd from starting."""
+    lock = tmp_path / "lock"
+    for _ in range(2):
+        opened(tmp_path).close()
+        assert lock.stat().st_mode & 0o777 == 0o600
+        lock.chmod(0o644)  # as an earlier release left it

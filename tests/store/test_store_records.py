@@ -80,7 +80,7 @@ def test_modes_of_records(tmp_path: Path) -> None:
         f"certs/{NAME}": 0o711,
         f"certs/{NAME}/state.json": 0o600,
         "live": 0o711,
-        "lock": 0o644,
+        "lock": 0o600,
         "servers": 0o700,
         "servers/web": 0o700,
         "servers/web/state.json": 0o600,
