@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from certd.effects.orders import OrderRead
@@ -41,8 +42,10 @@ _ORDER_ACTIONS = (
 class Certificates:
     """Ticks certificates and takes the operator's words for them."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, owe: Callable[[str], None]) -> None:
+        """`owe`: note durably that a server has to load what is live."""
         self._of = shared
+        self._owe = owe
 
     def tick(self, name: str) -> datetime:
         """Do all that is due for a certificate; when it is due next."""
@@ -133,13 +136,28 @@ class Certificates:
             case do.Abandon(code, text):
                 return ev.Abandoned(code, text)
             case do.NoteSwapped():
-                return ev.Swapped(tuple(Owed(view.id, view.wanted) for view in facts.servers))
+                return self._swapped(facts)
             case do.NoteConfirmed():
+                self._pass_on_debts(record, facts)
                 return ev.Confirmed()
             case do.NoteGivenBack():
                 return ev.GivenBack()
             case _:
                 raise AssertionError(f"{type(action).__name__} has no effect")
+
+    def _swapped(self, facts: CertificateFacts) -> ev.Swapped:
+        for view in facts.servers:
+            if view.wanted == 0:  # it has never loaded anything for certd: the links moved in another one's section
+                self._owe(view.id)
+        return ev.Swapped(tuple(Owed(view.id, max(view.wanted, 1)) for view in facts.servers))
+
+    def _pass_on_debts(self, record: CertificateRecord, facts: CertificateFacts) -> None:
+        """Servers that came to this certificate since the swap, most often an old one by a new name, load it (I3)."""
+        assert isinstance(record, Installed)
+        known = {owed.server for owed in record.owed}
+        for view in facts.servers:
+            if view.id not in known:
+                self._owe(view.id)
 
     def _keep(self, spec: CertificateSpec, before: CertificateRecord, after: CertificateRecord) -> None:
         """Save, and do the housekeeping that belongs to a change of phase."""

@@ -70,8 +70,8 @@ class Engine:
         """Raises ConfigError where a CA's directory is not the one that its account was made at."""
         self._shared = Shared(config, store, world, clock, rng, wake)
         self._started_at = self._loaded_at = clock.now()
-        self._certificates = Certificates(self._shared)
         self._servers = Servers(self._shared)
+        self._certificates = Certificates(self._shared, self._servers.owe)
         self._accounts = Accounts(self._shared, self._started_at)
         self._last_seen = LastSeen(store, clock)
         self._was_sure = True

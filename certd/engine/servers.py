@@ -69,7 +69,7 @@ class Servers:
         return self._activities.get(server, Activity.UNKNOWN)
 
     def owe(self, server: str) -> None:
-        """Links that this server loads have moved in another server's section."""
+        """Links that this server loads have moved, and not in its own section. Raises StateError."""
         subject = Subject(SubjectKind.SERVER, server)
         spec = self._of.config.servers.get(server)
         if spec is not None:  # else it left the configuration right now, and owes nothing

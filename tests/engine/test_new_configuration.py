@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
-from authority import NOW
+from authority import DAY, NOW
 from bench import CA, SERVER, SPEC, Bench
 from msgspec.structs import replace
 from statedir import NAME, issued, staged
@@ -13,7 +15,7 @@ from statedir import NAME, issued, staged
 from certd.model import events as ev
 from certd.model.codes import Kind
 from certd.model.facts import AccountState, CaFacts
-from certd.model.records import AccountLedger, Idle, Registered, Step
+from certd.model.records import AccountLedger, Idle, Installed, Ledger, Owed, Registered, Settled, Step, Timer
 from certd.model.specs import Deployment
 from certd.model.view import Subject, SubjectKind
 
@@ -66,5 +68,43 @@ def test_servers_look_while_a_configuration_is_taken(bench: Bench, monkeypatch: 
     engine.replace_config(bench.config)
     assert seen == [{NAME}]
     moved = replace(SPEC, deploy=(Deployment("other", verify=None),))
-    engine.replace_config(replace(bench.config, servers={"other": SERVER}, certificates={NAME: moved}))
+    other = {"other": replace(SERVER, id="other")}
+    engine.replace_config(replace(bench.config, servers=other, certificates={NAME: moved}))
     assert (shared.deployable("web"), shared.deployable("other")) == (set(), {NAME})
+
+
+def test_a_server_that_is_renamed_while_it_owes_a_reload(bench: Bench) -> None:
+    """The debt is the new name's: what was swapped is loaded after all (I3), though nobody asks the old name again."""
+    version = bench.version(1, live=True)
+    swapped = Installed(Ledger(), staged(version, issued().leaf), (Owed("web", 1),), NOW)
+    bench.store.save_certificate(NAME, swapped)
+    bench.store.save_server("web", Settled(wanted=1, retry=Timer(NOW, NOW + DAY)))
+    engine = bench.engine()
+    engine.tick(SUBJECT)
+    assert isinstance(bench.store.load_certificate(NAME), Installed)
+    moved = replace(SPEC, deploy=(Deployment("www", verify=None),))
+    engine.replace_config(replace(bench.config, servers={"www": replace(SERVER, id="www")}, certificates={NAME: moved}))
+    engine.tick(SUBJECT)
+    assert isinstance(bench.store.load_certificate(NAME), Idle)
+    for _ in range(3):
+        engine.tick(Subject(SubjectKind.SERVER, "www"))
+        bench.times.passes(timedelta(seconds=3))
+    assert bench.world.done.count("reload") == 1
+    assert bench.store.load_server("www") == Settled(wanted=2, confirmed=2, last_reload=ANY)
+
+
+def test_a_server_that_is_renamed_before_a_swap_is_noted(bench: Bench) -> None:
+    """The same after a crash: the link has moved, and the record does not say so yet."""
+    bench.version(1)
+    version = bench.version(2, live=True)
+    bench.store.save_certificate(NAME, staged(version, issued(2).leaf))
+    moved = replace(SPEC, deploy=(Deployment("www", verify=None),))
+    engine = bench.engine(servers={"www": replace(SERVER, id="www")}, certificates={NAME: moved})
+    engine.tick(SUBJECT)
+    assert bench.store.load_certificate(NAME).owed == (Owed("www", 1),)
+    for _ in range(3):
+        engine.tick(Subject(SubjectKind.SERVER, "www"))
+        bench.times.passes(timedelta(seconds=3))
+    assert bench.world.done == ["reload"]
+    engine.tick(SUBJECT)
+    assert isinstance(bench.store.load_certificate(NAME), Idle)
