@@ -175,7 +175,7 @@ def _shown(value: Any) -> str:
         case None:
             return "empty"
         case dict():
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         case list():
             return "a list" if value else "an empty list"
         case datetime.datetime() | datetime.date():
