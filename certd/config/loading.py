@@ -21,6 +21,7 @@ from certd.model.specs import Config
 
 LARGEST_FILE = 64 * 1024 * 1024
 MOST_FILES = 10_000
+_WILD = "*?["
 
 
 def load(path: Path, *, solvers: SolverTypes, surroundings: Surroundings | None = None) -> Config:
@@ -114,14 +115,45 @@ def _matching(path: Path, pattern: str, place: Place, report: Report) -> list[Pa
         matches = sorted(root.glob(str(relative))) if relative.parts else []
     except (ValueError, OSError):
         matches = []  # ** within a name, a directory that may not be read
+    if (closed := _closed(root, relative)) is not None:
+        # Else its certificates would be gone without a word, and nothing would renew them.
+        report.error(place, f"{closed} may not be looked into by this user; give it access, or name another place")
+        return []
     if path in matches:
         report.error(place, f"{shown(pattern)} names this file itself")
         return []
     hidden = wanted.name.startswith(".")
-    files = [match for match in matches if match.is_file() and (hidden or not match.name.startswith("."))]
-    if not files and ("**" in pattern or not any(char in pattern for char in "*?[")):
+    files = [match for match in matches if _is_file(match) and (hidden or not match.name.startswith("."))]
+    if not files and ("**" in pattern or not any(char in pattern for char in _WILD)):
         report.error(place, f"there is no file {shown(pattern)}, seen from {path.parent}")
     return files
+
+
+def _is_file(path: Path) -> bool:
+    """Also what this user may not look at: reading it says so."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
+def _closed(root: Path, pattern: Path) -> Path | None:
+    """The first directory on the way of a pattern that may not be looked into: glob passes over it in silence."""
+    directory = root
+    for part in pattern.parts:
+        try:
+            if any(char in part for char in _WILD):
+                for entry in directory.iterdir():
+                    entry.lstat()
+                    break
+                return None
+            directory /= part
+            directory.stat()
+        except PermissionError:
+            return directory
+        except OSError:
+            return None
+    return None
 
 
 def _certificates_only(content: dict[str, Any], place: Place, report: Report) -> dict[str, Any]:

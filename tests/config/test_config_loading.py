@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from configuring import CA, DEFAULTS, KEY, SOLVERS, Folder
@@ -36,6 +40,44 @@ def test_include_takes_a_list_and_absolute_paths_and_each_file_once(folder: Fold
     text = f"{CA}{DEFAULTS}include: [{path}, 'x/*.yaml', 'y/*.yaml']\n"
     assert list(folder.load(text).certificates) == ["b.jp"]
     assert "there is no file" in folder.errors(text.replace("'y/*.yaml'", "y.yaml"))[0]
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """The rights of a user without any, for a while; who is no root has them already."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o744])
+def test_a_directory_that_may_not_be_looked_into_is_not_an_empty_one(mode: int) -> None:
+    """Its certificates would be gone without a word, and nothing would renew them."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # of one's own: pytest's are closed above it
+        folder = Folder(Path(name))
+        folder.write("config.yaml", CA + DEFAULTS + "include: conf.d/*.yaml\n" + _certificates("a.jp"), 0o644)
+        folder.write("conf.d/b.yaml", _certificates("b.jp"), 0o644)
+        closed = folder.path / "conf.d"
+        closed.chmod(mode if os.geteuid() == 0 else 0o000)
+        with nobody():
+            errors = folder.errors()
+        closed.chmod(0o755)
+        assert errors == [f"config.yaml:3: include: {closed} may not be looked into by this user; give it access, or "
+                          "name another place"]  # fmt: skip
+        (folder.path / "secret").mkdir(mode=0o700)
+        folder.write("secret/c.yaml", _certificates("c.jp"))
+        (closed / "c.yaml").symlink_to(folder.path / "secret/c.yaml")
+        (folder.path / "secret").chmod(0o700 if os.geteuid() == 0 else 0o000)
+        with nobody():
+            errors = folder.errors()
+        (folder.path / "secret").chmod(0o700)
+        assert errors == ["conf.d/c.yaml:1: (file): cannot read the file: Permission denied"]
 
 
 def test_included_files_hold_certificates_only(folder: Folder) -> None:

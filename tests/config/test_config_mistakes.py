@@ -194,7 +194,7 @@ _ADDED = [
     ("http: {proxy: 'ftp://u:pw@x'}", "4: http.proxy: not a proxy such as http://proxy.example.jp:3128"),
     ("http: {proxy: 'https://x:3128'}", "4: http.proxy: proxies are spoken to by http only, such as http://proxy"),
     ("http: {timeout: 0s}", "4: http.timeout: 0s is out of range; 1s to 10m is allowed"),
-    ("include: {}", "4: include: must be a path with or without stars such as conf.d/*.yaml, or a list of them, not an"),
+    ("include: {}", "4: include: must be a path with or without stars such as conf.d/*.yaml, or a list of them, not"),
     ("log: {level: loud}", '4: log.level: must be one of debug, info, warning, error, not "loud"'),
     ("state_dir: var", '4: state_dir: must be an absolute path, not "var"'),
     ("state_dir: /var/../x", "4: state_dir: must be an absolute path below / without .."),
