@@ -32,7 +32,7 @@ from certd.config import load
 from certd.effects.real import RealWorld
 from certd.engine import Engine, progress
 from certd.errors import CertdError, ConfigError, StateError
-from certd.logs import log_event
+from certd.logs import log_bug, log_event
 from certd.model import events as ev
 from certd.model.specs import Config
 from certd.model.view import Subject, View
@@ -204,6 +204,11 @@ class Process:
                     log_event(_log, logging.ERROR, problem)
                 log_event(_log, logging.ERROR, "The new configuration is not used; the old one stays at work.")
                 raise
+            except Exception as error:
+                self.engine.config_error = f"it could not be read: {type(error).__name__}: {error}"
+                self._alarm_lane.nudge()
+                log_bug(_log, "The new configuration met an error nobody foresaw; certd goes on.", error)
+                raise
             finally:
                 self._manager.ready(self._status_line())
         return f"the configuration is read: {len(self.engine.config.certificates)} certificates"
@@ -242,7 +247,7 @@ class Process:
         if stop:
             return True
         if reload:
-            with contextlib.suppress(ConfigError):  # logged, and kept for the status
+            with contextlib.suppress(Exception):  # logged, and kept for the status; a signal must not end the daemon
                 self.reload()
         try:
             self.engine.note_time()

@@ -157,3 +157,14 @@ def test_why_it_does_not_start_is_an_error_in_the_journal(tmp_path: Path, comman
         done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code
         assert [line[:3] for line in done.stderr.splitlines()] == ["<3>"] * lines
+
+
+def test_a_signal_to_reload_never_ends_the_daemon(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever reading the file comes to, also what nobody foresaw: it is told, and the old one stays at work."""
+    monkeypatch.setattr("certd.daemon.load", lambda *_, **__: [][0])
+    process._reload = True
+    assert not process._turn()
+    assert "IndexError" in (process.view().config_error or "")
+    assert "certd goes on" in caplog.text
