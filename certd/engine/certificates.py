@@ -46,9 +46,21 @@ class Certificates:
         """`owe`: note durably that a server has to load what is live."""
         self._of = shared
         self._owe = owe
+        self._ticking: set[str] = set()
+
+    def is_ticking(self, name: str) -> bool:
+        """Whether a tick of this certificate, which may have left the configuration meanwhile, is still under way."""
+        return name in self._ticking
 
     def tick(self, name: str) -> datetime:
         """Do all that is due for a certificate; when it is due next."""
+        self._ticking.add(name)
+        try:
+            return self._tick(name)
+        finally:
+            self._ticking.discard(name)
+
+    def _tick(self, name: str) -> datetime:
         subject = Subject(SubjectKind.CERTIFICATE, name)
         reading: OrderRead | None = None
         try:

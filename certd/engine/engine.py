@@ -228,6 +228,9 @@ class Engine:
             raise Refused(f"{name} is still in the configuration: remove it there and reload first")
         if name not in shared.store.names():
             raise Refused(f"nothing is kept of {name}; `certd status` lists the names")
+        if self._certificates.is_ticking(name):
+            # What comes of it would be written after the deletion: a key, at the worst.
+            raise Refused(f"work on {name} that began before it left the configuration ends; try again in a minute")
         shared.store.forget(name)
         shared.book.drop_certificate(name)
         shared.lives.forget(name)

@@ -12,6 +12,7 @@ from bench import CA, SERVER, SPEC, Bench
 from msgspec.structs import replace
 from statedir import NAME, issued, staged
 
+from certd.errors import Refused
 from certd.model import events as ev
 from certd.model.codes import Kind
 from certd.model.facts import AccountState, CaFacts
@@ -108,3 +109,23 @@ def test_a_server_that_is_renamed_before_a_swap_is_noted(bench: Bench) -> None:
     assert bench.world.done == ["reload"]
     engine.tick(SUBJECT)
     assert isinstance(bench.store.load_certificate(NAME), Idle)
+
+
+def test_nothing_is_forgotten_in_the_middle_of_an_exchange(bench: Bench, engine: Any) -> None:
+    """What the exchange brings would be written after the deletion: it is refused until the tick has ended."""
+    bench.version(1, live=True)
+    said = []
+
+    def place(*_: Any) -> Any:
+        engine.replace_config(replace(bench.config, certificates={}))
+        with pytest.raises(Refused) as refused:
+            engine.forget(NAME)
+        said.append(str(refused.value))
+        return ev.OrderPlaced(URL)
+
+    bench.world.on_order = place
+    engine.renew(NAME)
+    engine.tick(SUBJECT)
+    assert "try again in a minute" in said[0]
+    assert "deleted" in engine.forget(NAME)
+    assert not bench.store.layout.certificate(NAME).exists()
