@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ DONE, FAILED, USAGE = 0, 1, 2
 TURN = timedelta(seconds=5)
 """How often the main thread looks around: STATUS for the service manager, the time on disk."""
 BETWEEN_FIRST_TICKS = timedelta(microseconds=500)
+LOOK_EVERY, LOOK_SHARE = 0.2, 5
+"""`certd once` looks so many seconds apart, and so many times as long as a look takes."""
 STOP_WITHIN = timedelta(seconds=8)
 ALARMS_STOP_WITHIN = timedelta(seconds=2)
 
@@ -175,12 +178,18 @@ class Process:
         self._begin()
         told: set[str] = set()
         now = self._clock.now
-        while (under_way := progress.under_way(self.engine.view(), now(), beyond_gates=wait)) and not self._stopped():
-            for line in set(under_way) - told:
-                log_event(_log, logging.INFO, line)
+        while not self._stopped():
+            began = time.monotonic()
+            under_way = progress.under_way(self.engine.view(), now(), beyond_gates=wait)
+            if not under_way:
+                break
+            for line in under_way:
+                if line not in told:
+                    log_event(_log, logging.INFO, line)
             told = set(under_way)
             with self._flags:
-                self._flags.wait(0.2)
+                # With ten thousand certificates a look takes a while: most of the time is for the work.
+                self._flags.wait_for(lambda: self._stop, max(LOOK_EVERY, LOOK_SHARE * (time.monotonic() - began)))
         failures = progress.failures(self.engine.view(), now())
         for line in failures:
             log_event(_log, logging.ERROR, line)
