@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ from certd.alarms import AlarmLane, Alarms, Faults, Post
 from certd.challenges import OPTIONS
 from certd.clock import Clock
 from certd.config import load
+from certd.effects import served
 from certd.effects.real import RealWorld
 from certd.engine import Engine, progress
 from certd.errors import CertdError, ConfigError, StateError
@@ -291,7 +292,8 @@ class Process:
                 log_event(_log, logging.WARNING, f"{key}: the change waits for a restart: systemctl restart certd")
 
     def _works(self) -> bool:
-        return self._scheduler.stuck(local=LOCAL_LIMIT + longest_after(self.engine.config)) is None
+        config = self.engine.config
+        return self._scheduler.stuck(local=LOCAL_LIMIT + longest_after(config) + longest_look(config)) is None
 
     def _status_line(self) -> str:
         return progress.summary(self.engine.tally())
@@ -330,6 +332,16 @@ def longest_after(config: Config) -> timedelta:
         for deployment in spec.deploy:
             times[deployment.server] += sum((command.timeout for command in deployment.after), timedelta())
     return max(times.values(), default=timedelta())
+
+
+def longest_look(config: Config) -> timedelta:
+    """What one look at all that one server serves may take, where every handshake uses its time up."""
+    handshakes: Counter[str] = Counter()
+    for spec in config.certificates.values():
+        for deployment in spec.deploy:
+            if (verify := deployment.verify) is not None:
+                handshakes[deployment.server] += len(verify.connect) * max(1, len(verify.names)) * served.IN_A_ROW
+    return timedelta(seconds=served.HANDSHAKE) * (max(handshakes.values(), default=0) / served.AT_ONCE)
 
 
 class _Outcome:

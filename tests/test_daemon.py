@@ -18,7 +18,7 @@ import yaml
 
 from certd.challenges import OPTIONS
 from certd.config import load
-from certd.daemon import Process, longest_after
+from certd.daemon import Process, longest_after, longest_look
 from certd.errors import ConfigError
 from certd.model.codes import Code
 
@@ -168,3 +168,14 @@ def test_a_signal_to_reload_never_ends_the_daemon(
     assert not process._turn()
     assert "IndexError" in (process.view().config_error or "")
     assert "certd goes on" in caplog.text
+
+
+def test_looks_at_many_certificates_are_given_their_time(tmp_path: Path) -> None:
+    """Two thousand at a port that swallows packets take longer than what hangs may take: they are no reason to be
+    killed by the watchdog in the middle of a deployment, again and again."""
+    verify = {"connect": ["192.0.2.1:443", "192.0.2.2:443"]}
+    deploy = {"reload": {"service": "httpd"}, "verify": verify}
+    names = [{"domains": [f"{number}.example.jp"], "deploy": deploy} for number in range(2000)]
+    config = load(write(tmp_path, certificates=names), solvers=OPTIONS)
+    assert longest_look(config) == timedelta(seconds=2000 * 2 * 3 * 5 / 16)
+    assert longest_look(load(write(tmp_path), solvers=OPTIONS)) == timedelta(0)
