@@ -25,6 +25,7 @@ Every check that fails raises `PkiError` with a stable code:
 from __future__ import annotations
 
 from certd.pki.chain import issuer_pem
+from certd.pki.foreign import demands_stapling, gather_set, names_an_issuer, pkcs8_from_jwk, pkcs8_from_pem, same_key
 from certd.pki.keys import generate_key, key_type_of, make_csr
 from certd.pki.leaf import covers, read_leaf
 from certd.pki.sets import CertificateSet, build_set, is_placeholder, make_placeholder, read_set
@@ -33,12 +34,18 @@ __all__ = [
     "CertificateSet",
     "build_set",
     "covers",
+    "demands_stapling",
+    "gather_set",
     "generate_key",
     "is_placeholder",
     "issuer_pem",
     "key_type_of",
     "make_csr",
     "make_placeholder",
+    "names_an_issuer",
+    "pkcs8_from_jwk",
+    "pkcs8_from_pem",
     "read_leaf",
     "read_set",
+    "same_key",
 ]
