@@ -34,6 +34,8 @@ SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemctl and commands without a directory are looked for; also the PATH they get."""
 OUTPUT_KEPT = 64 * 1024
 """Bytes of a command's output that are kept: its end, where the reason of a failure stands."""
+ANSWER_KEPT = 1024 * 1024
+"""The same where the output is what was asked for."""
 
 _LINES_SHOWN = 20
 _KILL_WAIT = 5.0
@@ -103,6 +105,11 @@ def run(after: AfterCommand, environment: Mapping[str, str], *, search_path: str
     _succeed(after.command, after.timeout, search_path, environment)
 
 
+def output_of(command: Sequence[str], *, timeout: timedelta, search_path: str = SEARCH_PATH) -> str:
+    """What a command says, to both of its outputs; at most the last MiB. Raises CommandFailed."""
+    return _succeed(command, timeout, search_path, kept=ANSWER_KEPT).decode("utf-8", "replace")
+
+
 def tell(
     command: Sequence[str],
     message: bytes,
@@ -164,8 +171,9 @@ def _succeed(
     search_path: str,
     environment: Mapping[str, str] | None = None,
     message: bytes | None = None,
+    kept: int = OUTPUT_KEPT,
 ) -> bytes:
-    ended = _execute(argv, timeout, search_path, environment, message)
+    ended = _execute(argv, timeout, search_path, environment, message, kept)
     if ended.code == 0:
         return ended.output
     how = f"failed with exit code {ended.code}" if ended.code > 0 else f"was killed by {_signal_name(-ended.code)}"
@@ -178,6 +186,7 @@ def _execute(
     search_path: str,
     environment: Mapping[str, str] | None = None,
     message: bytes | None = None,
+    kept: int = OUTPUT_KEPT,
 ) -> _Ended:
     """Run a command to its end. Raises CommandFailed where it cannot be run, or does not end in time."""
     try:
@@ -196,14 +205,14 @@ def _execute(
         raise _failed(argv, f"cannot be run ({printable(reason)})", b"") from error
     output = bytearray()
     try:
-        if _drain(process, output, time.monotonic() + timeout.total_seconds(), message or b""):
+        if _drain(process, output, time.monotonic() + timeout.total_seconds(), message or b"", kept):
             return _Ended(process.returncode, bytes(output))
     finally:
         _end(process)
     raise _failed(argv, f"was killed, for it did not end within {timeout.total_seconds():g} s", bytes(output))
 
 
-def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float, message: bytes) -> bool:
+def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float, message: bytes, kept: int) -> bool:
     """Write the message and read until the command ends; whether it did so before the deadline.
 
     The end of the output is no end of the command, and a child in the background may hold the output open for ever:
@@ -222,7 +231,7 @@ def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float,
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(left)
             for ready, _ in selector.select(min(left, _LOOK_AGAIN)) if selector.get_map() else ():
-                if ready.fd == pipe and not _read(pipe, output):
+                if ready.fd == pipe and not _read(pipe, output, kept):
                     selector.unregister(pipe)
                 elif ready.fd != pipe and not (message := _write(ready.fd, message)):
                     selector.unregister(ready.fileobj)
@@ -232,7 +241,7 @@ def _drain(process: subprocess.Popen[bytes], output: bytearray, deadline: float,
         else:
             return False
     # What it wrote last is in the pipe still. Not more: a child in the background may go on writing for ever.
-    _read(pipe, output)
+    _read(pipe, output, kept)
     return True
 
 
@@ -251,14 +260,14 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def _read(pipe: int, output: bytearray) -> bool:
+def _read(pipe: int, output: bytearray, kept: int) -> bool:
     """Take what is there, at most as much as a pipe holds; False at the end of the output."""
     try:
         data = os.read(pipe, OUTPUT_KEPT)
     except BlockingIOError:
         return True
     output += data
-    del output[:-OUTPUT_KEPT]
+    del output[:-kept]
     return bool(data)
 
 

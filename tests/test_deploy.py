@@ -301,6 +301,14 @@ def test_a_flood_is_read_and_capped() -> None:
     assert len(caught.value.output) < 10_000
 
 
+def test_an_answer_that_was_asked_for_is_kept_whole() -> None:
+    """Far more than of a reload's output, from both streams; a failure says why."""
+    lines = command("import sys", "print('x' * 300_000)", "sys.stdout.flush()", "sys.stderr.write('end')")
+    assert deploy.output_of(lines, timeout=LONG) == "x" * 300_000 + "\nend"
+    with pytest.raises(CommandFailed, match="exit code 3: no"):
+        deploy.output_of(command("print('no')", "raise SystemExit(3)"), timeout=LONG)
+
+
 def test_an_endless_flood_ends_in_time() -> None:
     """Output alone keeps no command alive."""
     with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s: y"):
