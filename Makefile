@@ -46,7 +46,7 @@ $(INSTALLED): requirements-test.lock pyproject.toml .ci/venv
 	touch $@
 
 .PHONY: parts
-parts: ## Pebble and Apache for the tests: installed on Debian as root, else their tests are skipped
+parts: ## Pebble, Apache, certbot, dehydrated for the tests: installed on Debian as root, else skipped
 	.ci/parts
 
 .PHONY: demo

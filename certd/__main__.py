@@ -64,6 +64,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from certd.cli import check
 
             return check.schema() if args.schema else check.check(args.config)
+        case "import":
+            from certd.cli import migrate
+
+            return migrate.import_from(args.client, args.directory, args.config, args.state_dir, dry_run=args.dry_run)
         case "explain":
             from certd.cli import explain
 

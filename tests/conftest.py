@@ -11,7 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from parts import Apache, LabSite, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
 
-PARTS = {"hostile_pebble", "make_labsite", "make_site", "start_apache", "start_pebble", "pebble", "shared_pebble"}
+PARTS = {
+    *("hostile_pebble", "make_labsite", "make_site", "start_apache", "start_pebble", "pebble"),
+    "shared_pebble",
+}
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
 TRIED_TWICE = {"system", "hostile", "lab", "parts_selftest"}

@@ -45,6 +45,7 @@ LAYERS = {
     "certd.sockets": 8,
     "certd.daemon": 9,
     "certd.lab": 9,
+    "certd.migrate": 9,
     "certd.cli": 10,
     "certd.__main__": 11,
 }

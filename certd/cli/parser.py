@@ -52,6 +52,19 @@ def build_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPa
     forget.add_argument("--yes", action="store_true", help="do not ask")
     explain = add("explain", "Explain a code, a problem type, or a CA's message.")
     explain.add_argument("words", nargs="+", metavar="TYPE-OR-MESSAGE")
+    taking = add("import", "Take over accounts, certificates and settings of another ACME client.")
+    taking.add_argument("client", choices=("acme.sh", "certbot", "dehydrated"), metavar="CLIENT", help="%(choices)s")
+    taking.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="where it keeps its files (default: ~/.acme.sh, /etc/letsencrypt, /etc/dehydrated)",
+    )
+    taking.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    taking.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="the state directory, where there is no configuration yet"
+    )
     demo = add("demo", "See all of it work on this machine: a lab CA, an Apache, a renewal.")
     demo.add_argument("--keep", action="store_true", help="leave its files for a look")
     return parser
