@@ -68,6 +68,8 @@ def _dispatch(args: argparse.Namespace) -> int:
             from certd.cli import migrate
 
             return migrate.import_from(args.client, args.directory, args.config, args.state_dir, dry_run=args.dry_run)
+        case "adopt":
+            return _adopt(args)
         case "explain":
             from certd.cli import explain
 
@@ -93,6 +95,22 @@ def _serve(args: argparse.Namespace) -> int:
             return daemon.once(args.config, wait=not args.no_wait)
         case _:
             return daemon.prepare(args.config)
+
+
+def _adopt(args: argparse.Namespace) -> int:
+    from certd.cli import takeover
+
+    wanted = takeover.Wanted(
+        args.name,
+        args.cert,
+        args.key,
+        args.chain,
+        apache_config=args.apache_config,
+        links=args.links,
+        undo=args.undo,
+        dry_run=args.dry_run,
+    )
+    return takeover.adopt(args.config, wanted)
 
 
 def _operate(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from parts import Apache, LabSite, Pebble, PebbleOptions, Responder, Site, Webroot, watched_tails
 
 PARTS = {
-    *("hostile_pebble", "make_labsite", "make_site", "start_apache", "start_pebble", "pebble"),
+    *("hostile_pebble", "make_labsite", "make_site", "running_apache", "start_apache", "start_pebble", "pebble"),
     "shared_pebble",
 }
 """Fixtures that need installed programs: their tests get the marker `parts`."""

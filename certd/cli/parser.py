@@ -65,6 +65,20 @@ def build_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPa
     taking.add_argument(
         "--state-dir", type=Path, metavar="DIR", help="the state directory, where there is no configuration yet"
     )
+    adopt = add("adopt", "Make the certificate that Apache serves today the first live version.")
+    adopt.add_argument("name", metavar="NAME")
+    adopt.add_argument("--cert", type=Path, metavar="FILE", help="its certificate; without it, Apache is asked")
+    adopt.add_argument("--key", type=Path, metavar="FILE", help="its private key")
+    adopt.add_argument(
+        "--chain", type=Path, metavar="FILE", help="its intermediates, where they have a file of their own"
+    )
+    adopt.add_argument(
+        "--apache-config", type=Path, metavar="FILE", help="Apache's main file, where it is not its default"
+    )
+    way = adopt.add_mutually_exclusive_group()
+    way.add_argument("--links", action="store_true", help="turn the paths of today into links to certd's live files")
+    way.add_argument("--undo", action="store_true", help="put back what --links replaced")
+    adopt.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
     demo = add("demo", "See all of it work on this machine: a lab CA, an Apache, a renewal.")
     demo.add_argument("--keep", action="store_true", help="leave its files for a look")
     return parser

@@ -1,0 +1,124 @@
+"""Taking over a running site: the files that are served today become the first live version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from certd import pki
+from certd.errors import PkiError, Refused
+from certd.migrate import sources
+from certd.migrate.owner import acting_as_owner
+from certd.migrate.proposal import is_idle, live_fingerprint, remarks
+from certd.migrate.sources import shown
+from certd.model.specs import CertificateSpec
+from certd.pki import CertificateSet
+from certd.store import Store
+
+
+@dataclass(frozen=True)
+class Served:
+    """The files of one certificate, as a server is told of them. Without a chain file, the certificate's has it all."""
+
+    certificate: Path
+    key: Path
+    chain: Path | None = None
+
+    def paths(self) -> tuple[Path, ...]:
+        """Each path once."""
+        given = (self.certificate, self.key, *((self.chain,) if self.chain is not None else ()))
+        return tuple(dict.fromkeys(given))
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What became of it. `version` is None after a dry run."""
+
+    served: Served
+    certificates: CertificateSet
+    version: int | None
+    there: bool
+    """The live version was this certificate already."""
+    remarks: tuple[str, ...]
+
+
+def choose(spec: CertificateSpec, certificates: Sequence[Path], keys: Sequence[Path], chains: Sequence[Path]) -> Served:
+    """Of the files of a virtual host, those of one certificate: of the key type that is configured, else the first.
+
+    Apache may have several, RSA and ECDSA. Raises Refused where none of them makes a set.
+    """
+    chain = chains[-1] if chains else None
+    fitting: list[tuple[Served, CertificateSet]] = []
+    said = ""
+    for certificate in certificates:
+        for key in (*keys, certificate):
+            served = Served(certificate, key, chain)
+            try:
+                fitting.append((served, _gather(served)))
+                break
+            except PkiError as error:
+                said = said or str(error)
+    if not fitting:
+        listed = ", ".join(map(shown, certificates))
+        raise Refused(f"{listed} and the private key make no set that can be served ({said}); nothing was changed")
+    return next((served for served, found in fitting if found.leaf.key == spec.key), fitting[0][0])
+
+
+def adopt(
+    spec: CertificateSpec, served: Served, store: Store | None, *, now: datetime, dry: bool, exact: bool
+) -> Adopted:
+    """Make the files the live version, unless they are already; `exact`: to the byte, not only the same certificate.
+
+    `store` may be None in a dry run, where there is no state directory yet.
+
+    Raises Refused where something else is live, or they are not fit to be; StateError where they cannot be written.
+    """
+    try:
+        found = _gather(served)
+    except PkiError as error:
+        raise Refused(f"{shown(served.certificate)} cannot be taken over: {error}; nothing was changed") from None
+    if pki.is_placeholder(found.cert):
+        raise Refused(f"{shown(served.certificate)} is certd's own placeholder; there is nothing to take over")
+    said = [*remarks(found, spec.domains)]
+    if found.leaf.key != spec.key:
+        has = found.leaf.key.value if found.leaf.key is not None else "of another kind"
+        said.append(
+            f"the key is {has}, configured is {spec.key.value}; certd orders a new certificate at its first start"
+        )
+    live = live_fingerprint(store, spec.name)
+    if store is not None and live is not None:
+        if live != found.leaf.fingerprint:
+            raise Refused(
+                f"certd has another certificate for {spec.name} live than {shown(served.certificate)}; nothing was "
+                f"changed. certd's own goes on by the line Include {store.layout.live(spec.name)}/apache.conf"
+            )
+        if not exact or _same_bytes(found, store, spec.name):
+            return Adopted(served, found, store.live_version(spec.name), True, tuple(said))
+    if found.leaf.not_after <= now:
+        raise Refused(
+            f"{shown(served.certificate)} expired at {found.leaf.not_after:%Y-%m-%d %H:%M} UTC; nothing was changed. "
+            "certd orders a new certificate at its start"
+        )
+    if store is not None and not is_idle(store, spec.name):
+        raise Refused(f"certd is in the middle of an order for {spec.name}; nothing was changed, let it end first")
+    if dry or store is None:
+        return Adopted(served, found, None, False, tuple(said))
+    with acting_as_owner(store.layout.root):
+        version = store.add_version(spec.name, found, group=spec.files.group, combined=spec.files.combined)
+        store.switch_live(spec.name, version, now=now)
+    return Adopted(served, found, version, False, tuple(said))
+
+
+def _same_bytes(found: CertificateSet, store: Store, name: str) -> bool:
+    live = store.layout.live(name)
+    files = {"cert.pem": found.cert, "chain.pem": found.chain, "privkey.pem": found.privkey}
+    return all(sources.read_if_there(live / file) == content for file, content in files.items())
+
+
+def _gather(served: Served) -> CertificateSet:
+    parts = [sources.read(served.certificate)]
+    if served.chain is not None:
+        parts.append(sources.read(served.chain))
+    return pki.gather_set(sources.read(served.key), parts)

@@ -1,0 +1,156 @@
+"""Fixed paths as links through live/, and back; at no moment is a path missing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from certd.errors import Refused
+from certd.migrate import links
+from certd.migrate.links import SUFFIX
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """live/www -> a version; `renew` makes another."""
+    for number, text in (("0001", "one"), ("0002", "two")):
+        version = tmp_path / "certs" / number
+        version.mkdir(parents=True)
+        for name in ("cert", "chain", "privkey"):
+            (version / f"{name}.pem").write_text(f"{name} {text}\n")
+        (version / "fullchain.pem").write_text(f"cert {text}\nchain {text}\n")
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "www").symlink_to("../certs/0001")
+    return tmp_path / "live" / "www"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """The files that a server names today: the layout of Apache 2.4.6."""
+    home = tmp_path / "pki"
+    home.mkdir()
+    files = {"www.cer": "cert one\n", "www.key": "privkey one\n", "ca.cer": "chain one\n"}
+    for name, text in files.items():
+        (home / name).write_text(text)
+    (home / "www.key").chmod(0o640)
+    return [home / name for name in files]
+
+
+def renew(live: Path) -> None:
+    live.unlink()
+    live.symlink_to("../certs/0002")
+
+
+def test_links_and_back(paths: list[Path], live: Path) -> None:
+    """The originals are kept, the paths follow the live link, and undo leaves what was there, mode and all."""
+    before = [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in paths]
+    links.link(paths, live)
+    assert [path.readlink() for path in paths] == [live / name for name in ("cert.pem", "privkey.pem", "chain.pem")]
+    assert [path.with_name(path.name + SUFFIX).read_bytes() for path in paths] == [content for content, _, _ in before]
+    assert links.undo(paths, live) == [f"- {path} is the original again" for path in paths]
+    assert [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in paths] == before
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == ["ca.cer", "www.cer", "www.key"]
+
+
+def test_linking_again_changes_nothing(paths: list[Path], live: Path) -> None:
+    """Also after a renewal, when the originals are no longer what is served."""
+    links.link(paths, live)
+    renew(live)
+    said = links.link(paths, live)
+    assert all(line.startswith("= ") for line in said)
+    assert paths[0].read_text() == "cert two\n"
+
+
+def test_nothing_is_linked_unless_all_of_it_can_be(paths: list[Path], live: Path) -> None:
+    """One byte of the last file differs: the first is as it was."""
+    paths[2].write_text("chain one\n\n")
+    with pytest.raises(Refused, match=r"ca\.cer is not the same to the byte"):
+        links.link(paths, live)
+    assert not any(path.is_symlink() for path in paths)
+    assert len(list(paths[0].parent.iterdir())) == 3
+
+
+def test_a_path_is_there_at_every_moment(paths: list[Path], live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that starts in the middle finds the same content under every path."""
+    real = os.rename, os.replace, os.link, os.symlink
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append([path.read_text() for path in paths] == ["cert one\n", "privkey one\n", "chain one\n"])
+
+    def watched(call):  # type: ignore[no-untyped-def]
+        def run(*args, **kwargs):  # type: ignore[no-untyped-def]
+            look()
+            result = call(*args, **kwargs)
+            look()
+            return result
+
+        return run
+
+    for name, call in zip(("rename", "replace", "link", "symlink"), real, strict=True):
+        monkeypatch.setattr(os, name, watched(call))
+    links.link(paths, live)
+    links.undo(paths, live)
+    assert len(seen) > 20
+    assert all(seen)
+
+
+def test_an_interrupted_link_goes_on(paths: list[Path], live: Path) -> None:
+    """The original had its second name, the link was not made yet."""
+    os.link(paths[0], paths[0].with_name(paths[0].name + SUFFIX))
+    links.link(paths, live)
+    assert paths[0].is_symlink()
+
+
+def test_an_original_of_another_time_is_not_overwritten(paths: list[Path], live: Path) -> None:
+    """Somebody's file of that name stays."""
+    kept = paths[0].with_name(paths[0].name + SUFFIX)
+    kept.write_text("something else\n")
+    with pytest.raises(Refused, match="exists with another content"):
+        links.link(paths, live)
+    assert kept.read_text() == "something else\n"
+    assert not paths[0].is_symlink()
+
+
+def test_links_are_kept_as_links(paths: list[Path], live: Path) -> None:
+    """Debian's certbot has links in live/; undo brings the link back, not a copy."""
+    real = paths[0].rename(paths[0].with_name("cert1.pem"))
+    paths[0].symlink_to(real.name)
+    links.link(paths, live)
+    assert paths[0].readlink() == live / "cert.pem"
+    links.undo(paths, live)
+    assert str(paths[0].readlink()) == "cert1.pem"
+
+
+def test_undo_after_a_renewal_keeps_what_is_served(paths: list[Path], live: Path) -> None:
+    """The original is older: going back to it could mean an expired certificate. The paths become files again."""
+    links.link(paths, live)
+    renew(live)
+    said = links.undo(paths, live)
+    assert all("older" in line for line in said)
+    assert [path.read_text() for path in paths] == ["cert two\n", "privkey two\n", "chain two\n"]
+    assert not any(path.is_symlink() for path in paths)
+    assert stat.S_IMODE(paths[1].stat().st_mode) == 0o640
+    assert paths[0].with_name(paths[0].name + SUFFIX).read_text() == "cert one\n"
+
+
+def test_undo_without_the_original_is_refused(paths: list[Path], live: Path) -> None:
+    """Nothing to put back: the link stays, and says so."""
+    links.link(paths[:1], live)
+    paths[0].with_name(paths[0].name + SUFFIX).unlink()
+    with pytest.raises(Refused, match="is missing"):
+        links.undo(paths[:1], live)
+    assert paths[0].is_symlink()
+
+
+def test_a_file_that_two_names_share_follows_the_first(paths: list[Path], live: Path) -> None:
+    """One file with intermediates for many certificates, as in the JPRS manual's ca.cer."""
+    other = live.with_name("shop")
+    other.symlink_to("../certs/0001")
+    links.link(paths, live)
+    assert links.link([paths[2]], other) == [f"= {paths[2]} -> {live / 'chain.pem'}"]
+    assert links.undo([paths[2]], other) == []
+    assert paths[2].readlink() == live / "chain.pem"
