@@ -39,8 +39,9 @@ def log_bug(logger: logging.Logger, sentence: str, error: BaseException, **field
 
 def set_up(level: str, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
     """Send all log lines of `level` (debug, info, warning, error) and above to `stream`, by default stderr."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(LineFormatter(journal=under_systemd(environ)))
+    stream = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter(journal=under_systemd(environ, stream)))
     root = logging.getLogger()
     root.handlers[:] = [handler]  # in one step: other threads log meanwhile
     root.setLevel(level.upper())
@@ -49,8 +50,10 @@ def set_up(level: str, stream: TextIO | None = None, environ: Mapping[str, str] 
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
-def under_systemd(environ: Mapping[str, str] = os.environ) -> bool:
-    """True where the output goes to the journal."""
+def under_systemd(environ: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> bool:
+    """True where the output goes to the journal: not from a terminal, whatever service that was started by."""
+    if (sys.stderr if stream is None else stream).isatty():
+        return False
     return any(environ.get(name) for name in ("JOURNAL_STREAM", "NOTIFY_SOCKET", "INVOCATION_ID"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -48,6 +49,14 @@ def test_elsewhere_a_line_begins_with_the_time() -> None:
     record = logging.LogRecord("n", logging.INFO, "f", 1, "Renewed.", None, None)
     record.created = datetime(2026, 11, 23, 1, 2, 3, 45_000, UTC).timestamp()
     assert LineFormatter(journal=False).format(record) == "2026-11-23T01:02:03.045Z INFO Renewed."
+
+
+def test_a_terminal_is_not_the_journal() -> None:
+    """A person at a desktop whose session systemd has started reads no priorities."""
+    ours, its = os.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(its, "w") as terminal:
+        assert not under_systemd({"INVOCATION_ID": "x"}, terminal)
+    assert under_systemd({"INVOCATION_ID": "x"}, io.StringIO())
 
 
 def test_fields_follow_the_sentence_in_order() -> None:

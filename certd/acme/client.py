@@ -244,6 +244,8 @@ class Client:
         body: bytes | None = None,
         limit: int = JSON_LIMIT,
     ) -> Answer:
+        # RFC 8555 section 6.1. English, since explanations are found by the wording of a CA's messages too.
+        headers = {"Accept-Language": "en", **(headers or {})}
         answer = self._exchange.send(method, url, headers=headers, body=body, deadline=self._deadline, limit=limit)
         if self._on_date is not None and answer.date is not None:
             self._on_date(answer.date)

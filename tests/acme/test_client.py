@@ -226,6 +226,7 @@ def test_reading_is_post_as_get() -> None:
     assert (fetched.url, fetched.retry_after) == (f"{CA}/authz/1", timedelta(seconds=3))
     assert [request.payload for request in ca.posts] == [None, None]
     assert ca.posts[0].headers["Accept"] == "application/json, application/problem+json"
+    assert ca.posts[0].headers["Accept-Language"] == "en"
 
 
 def test_respond_sends_the_empty_object() -> None:
