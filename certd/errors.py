@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 
+_PARTS_TOLD = 3
+"""Subproblems in the text of a ProblemError."""
+
+
 class CertdError(Exception):
     """Base of all errors; `code` is a stable reason code, the text one sentence for an operator."""
 
@@ -131,7 +135,8 @@ class ProblemError(CertdError):
 
     `type` is the full problem type, `status` the HTTP status, `detail` the CA's text (escaped, capped),
     `subproblems` the pairs of identifier and text, `retry_after` the parsed Retry-After or None, and `asked`
-    what was asked for (``"newOrder"``, ``"order"``, ``"authorization"`` and so on).
+    what was asked for (``"newOrder"``, ``"order"``, ``"authorization"`` and so on). `sent` is the request without
+    secrets, for the log of a request that the CA calls wrong.
     """
 
     code = "problem"
@@ -145,15 +150,21 @@ class ProblemError(CertdError):
         asked: str,
         retry_after: timedelta | None = None,
         subproblems: tuple[tuple[str, str], ...] = (),
+        sent: str = "",
     ) -> None:
         short = type.removeprefix("urn:ietf:params:acme:error:")
-        super().__init__(f"{asked}: the CA answered {status} {short}: {detail}")
+        parts = "; ".join(f"{name}: {text}" if name else text for name, text in subproblems[:_PARTS_TOLD])
+        more = f" and {len(subproblems) - _PARTS_TOLD} more" if len(subproblems) > _PARTS_TOLD else ""
+        super().__init__(
+            f"{asked}: the CA answered {status} {short}: {detail}" + (f" ({parts}{more})" if parts else "")
+        )
         self.type = type
         self.status = status
         self.detail = detail
         self.asked = asked
         self.retry_after = retry_after
         self.subproblems = subproblems
+        self.sent = sent
 
 
 class PkiError(CertdError):

@@ -84,6 +84,10 @@ PURE = {
         *("certd.acme.explanations_en", "certd.acme.explanations_ja", "certd.acme.judgements", "certd.acme.order"),
         *("certd.acme.problem", "certd.errors", "certd.model", "certd.text"),
     ),
+    "certd.acme.lookup": (
+        *("certd.acme.judgements", "certd.acme.problem", "certd.acme.problems", "certd.errors", "certd.model"),
+        "certd.text",
+    ),
     "certd.acme.explanations_en": ("certd.model",),
     "certd.acme.explanations_ja": ("certd.acme.explanations_en", "certd.model"),
     "certd.acme.judgements": ("certd.model",),

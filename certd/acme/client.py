@@ -37,6 +37,9 @@ CHAIN_LIMIT = 1 << 20
 EMPTY_LIMIT = 64 << 10
 """Bytes of an answer whose body does not matter."""
 
+_NOT_SHOWN = frozenset({"externalAccountBinding", "csr"})
+"""Parts of a request that stay out of logs: made with credentials, or long and of no help."""
+
 
 class Answer(Protocol):
     """What `certd.http.Answer` is, as far as it is used here. Header names are looked up in lower case."""
@@ -215,13 +218,13 @@ class Client:
             fresh = nonce_in(answer.headers)
             if not _refuses_nonce(answer):
                 self._keep(fresh)
-                return self._checked(answer, asked)
+                return self._checked(answer, asked, payload)
             if fresh is None:
                 # RFC 8555 section 6.5 makes the error bring a new one; where it does not, the pool is no better than
                 # the nonce that was refused (a CA that restarted knows none of them).
                 self._nonces.clear()
             nonce = fresh or self._new_nonce()
-        raise self._problem(answer, asked)
+        raise self._problem(answer, asked, payload)
 
     def _new_nonce(self) -> str:
         # RFC 8555 section 7.2.
@@ -251,7 +254,7 @@ class Client:
             self._on_date(answer.date)
         return answer
 
-    def _checked(self, answer: Answer, asked: str) -> Answer:
+    def _checked(self, answer: Answer, asked: str, payload: Mapping[str, Any] | None = None) -> Answer:
         if 200 <= answer.status < 300 and not _is_problem(answer):
             return answer
         if 300 <= answer.status < 400:
@@ -260,10 +263,17 @@ class Client:
                 f"{asked}: {printable(answer.url, 200)} redirects to {target}; ACME requests are not redirected: "
                 "if the CA has moved, its new directory URL belongs into the configuration"
             )
-        raise self._problem(answer, asked)
+        raise self._problem(answer, asked, payload)
 
-    def _problem(self, answer: Answer, asked: str) -> ProblemError:
-        return problem_error(answer.body, status=answer.status, asked=asked, retry_after=self._retry_after(answer))
+    def _problem(self, answer: Answer, asked: str, payload: Mapping[str, Any] | None) -> ProblemError:
+        return problem_error(
+            answer.body,
+            status=answer.status,
+            asked=asked,
+            retry_after=self._retry_after(answer),
+            account_key=self._key.kind,
+            sent=f"{printable(answer.url, 200)} {_shown(payload)}",
+        )
 
     def _retry_after(self, answer: Answer) -> timedelta | None:
         return answer.retry_after(self._clock())
@@ -272,6 +282,14 @@ class Client:
         if self.account_url is None:
             raise ProtocolError(f"{asked}: the account has no URL yet; it must be registered or found first")
         return self.account_url
+
+
+def _shown(payload: Mapping[str, Any] | None) -> str:
+    """What was signed, for a log: no credentials, and nothing long."""
+    if payload is None:
+        return "without payload"
+    short = {name: "(not shown)" if name in _NOT_SHOWN else value for name, value in payload.items()}
+    return msgspec.json.encode(short).decode()
 
 
 def _mailto(contact: Sequence[str]) -> list[str]:

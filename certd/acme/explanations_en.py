@@ -19,18 +19,29 @@ class Text(NamedTuple):
 
 
 BY_KIND: Final = {
-    Kind.VALIDATION: "certd places a new order after 1, 10 and 100 minutes, then once a day.",
-    Kind.TRANSIENT: "certd tries again after a minute, then at doubling intervals of up to six hours.",
-    Kind.RATE_LIMITED: "certd waits as long as the CA asks in Retry-After, at least a minute.",
+    Kind.VALIDATION: "certd places a new order after 1, 10 and 100 minutes, then once a day; from the third failure "
+    "in a row on it alarms.",
+    Kind.TRANSIENT: "certd tries again after a minute, then at doubling intervals of up to six hours; it alarms only "
+    "once the certificate's time runs short.",
+    Kind.RATE_LIMITED: "certd waits as long as the CA asks in Retry-After, a minute at least and a week at most; "
+    "without one it tries again after a minute, then at doubling intervals of up to six hours. A limit of the whole "
+    "account holds every order on that CA.",
     Kind.OPERATOR: "certd raises an alarm now and tries again once a day, or at once after `certd renew NAME`.",
-    Kind.ACCOUNT: "certd asks the CA again after ten minutes; if the answer stays, it stops ordering there and alarms.",
-    Kind.BUG: "certd logs the whole context without secrets, raises an alarm and tries again once a day at most.",
-    Kind.NEW_ORDER: "certd drops the order and places a new one; that counts as an attempt.",
-    Kind.POLL: "certd reads the order and its authorizations again and goes on from their real status.",
+    Kind.ACCOUNT: "certd raises an alarm now and asks the CA again after ten minutes; if the answer stays, it stops "
+    "ordering there and asks every six hours.",
+    Kind.BUG: "certd logs what it had sent, without secrets, raises an alarm now and tries again once a day.",
+    Kind.NEW_ORDER: "certd drops the order and places a new one after a minute, if need be again at doubling "
+    "intervals of up to six hours; that counts as an attempt.",
+    Kind.POLL: "certd reads the order and its authorizations again after five seconds and goes on from their real "
+    "status; after five times in a row it drops the order and places a new one.",
     Kind.SUCCESS: "certd counts this as done.",
 }
 
 NOTHING: Final = "Nothing, unless it stays for hours: then ask the CA whether it has a maintenance window."
+REGISTRATION: Final = (
+    "certd raises an alarm now and tries again once a day, or at once when it loads a changed configuration."
+)
+ONCE: Final = "certd does not repeat the request."
 CA_SUPPORT: Final = "Report this to the CA, with the log lines of this order; nothing on this host is wrong."
 
 TEXTS: Final[dict[str, Text]] = {
@@ -39,35 +50,37 @@ TEXTS: Final[dict[str, Text]] = {
         "If the account was removed at the CA, put unused EAB credentials into `cas.NAME.eab` and reload certd; "
         "with JPRS the reseller issues them anew. If accounts/ was restored from a backup, check that it is "
         "the newest one.",
-        "certd registers again only if usable EAB credentials are configured; else it stops ordering on this CA and "
-        "alarms.",
+        "certd raises an alarm now and asks the CA again after ten minutes; if the answer stays, it stops ordering "
+        "there. It registers again only if usable EAB credentials are configured.",
     ),
     "acme:already-revoked": Text(
         "The certificate that was to be revoked is already revoked.", "Nothing: what was asked for is already so."
     ),
     "acme:bad-csr": Text(
         "The CA does not accept the certificate request: its key is too short or of a kind that the CA does not take.",
-        "Set `key` of the certificate to a type that the CA takes; JPRS takes rsa2048.",
+        "The message names the type of key that was sent. Set `key` of the certificate to one that the CA takes; JPRS "
+        "takes rsa2048.",
     ),
     "acme:bad-nonce": Text(
         "The CA refused one nonce after the other.",
         NOTHING,
         "certd sends again at once with the nonce that came with the error; only after 20 refusals in a row it counts "
-        "as a failure and is tried again later.",
+        "as a failure and is tried again from a minute later on.",
     ),
     "acme:bad-public-key": Text(
         "The CA does not accept the type of the account key.",
-        "Set `cas.NAME.account_key` to another type (rsa2048, p256 or p384) under a new CA name, so that a new account "
-        "key is made; a new account may need new EAB credentials.",
+        "Configure this CA under another name in `cas`, with another `account_key` (rsa2048, p256 or p384), so that a "
+        "new account key is made; a new account may need new EAB credentials.",
     ),
     "acme:bad-revocation-reason": Text(
         "The CA does not allow the revocation reason that was sent.",
         "Revoke again with another reason: unspecified, keyCompromise, superseded or cessationOfOperation.",
+        ONCE,
     ),
     "acme:bad-signature-algorithm": Text(
         "The CA does not accept the signature algorithm of the account key.",
-        "Choose a `cas.NAME.account_key` whose algorithm the CA lists in its message: rsa2048 signs with RS256, p256 "
-        "with ES256, p384 with ES384.",
+        "Configure this CA under another name in `cas`, with an `account_key` whose algorithm the CA lists in its "
+        "message: rsa2048 signs with RS256, p256 with ES256, p384 with ES384.",
     ),
     "acme:caa": Text(
         "CAA records of the domain forbid this CA to issue.",
@@ -78,15 +91,20 @@ TEXTS: Final[dict[str, Text]] = {
         "The CA could not connect to the server it validates.",
         "Check that the name's A and AAAA records lead to this server and that port 80 is open to the whole Internet: "
         "firewall, load balancer, IPv6.",
-        "certd places a new order after back-off.",
+        "certd places a new order after 1, 10 and 100 minutes, then once a day; from the third failure in a row on it "
+        "alarms.",
     ),
     "acme:dns": Text(
         "The CA's DNS query for the name failed.",
         "Check that every name server of the domain answers, also by TCP, and that DNSSEC signatures are valid.",
+        "certd places a new order after 1, 10 and 100 minutes, then once a day; from the third failure in a row on it "
+        "alarms.",
     ),
     "acme:tls": Text(
         "The CA met a TLS error while it validated.",
         "Check that no redirect from http to https leads the CA to a server with a broken TLS configuration.",
+        "certd places a new order after 1, 10 and 100 minutes, then once a day; from the third failure in a row on it "
+        "alarms.",
     ),
     "acme:incorrect-response": Text(
         "The CA found something else than the expected response to the challenge.",
@@ -107,18 +125,22 @@ TEXTS: Final[dict[str, Text]] = {
         "The CA refused to register the account.",
         "Check `cas.NAME.eab`: the key identifier, the MAC key, and whether they are still unused and not expired "
         "(JPRS: 14 days from issue).",
+        REGISTRATION,
     ),
     "acme:external-account-required": Text(
         "The CA registers accounts only with EAB credentials.",
         "Put the key identifier and the MAC key that the CA or reseller handed out into `cas.NAME.eab`.",
+        REGISTRATION,
     ),
     "acme:invalid-contact": Text(
         "A contact address is malformed in the eyes of the CA.",
         "Correct `cas.NAME.contact`: plain e-mail addresses, without mailto: and without a display name.",
+        REGISTRATION,
     ),
     "acme:unsupported-contact": Text(
         "A contact has a URL scheme that the CA does not take.",
         "Use e-mail addresses only in `cas.NAME.contact`.",
+        REGISTRATION,
     ),
     "acme:unsupported-identifier": Text(
         "The CA does not issue for this type of identifier, such as an IP address.",
@@ -142,7 +164,8 @@ TEXTS: Final[dict[str, Text]] = {
     "acme:server-internal": Text(
         "The CA has an internal error.",
         NOTHING,
-        "certd tries again at doubling intervals, without an alarm while the live certificate has time left.",
+        "certd tries again after a minute, then at doubling intervals of up to six hours, without an alarm while the "
+        "live certificate has time left.",
     ),
     "acme:user-action-required": Text(
         "The CA wants a person to act first, for example to agree to new terms.",
@@ -168,14 +191,17 @@ TEXTS: Final[dict[str, Text]] = {
         "The CA could not make the account: the EAB credentials are not valid.",
         "EAB credentials of JPRS live 14 days from issue and are spent by one registration. Ask the reseller for new "
         "ones, put them into `cas.NAME.eab` and reload certd.",
+        REGISTRATION,
     ),
     "jprs:contact-invalid": Text(
         "The CA does not accept the contacts: none, more than six, or one twice.",
         "Set 1 to 6 different e-mail addresses in `cas.NAME.contact`; `certd check` warns of this.",
+        REGISTRATION,
     ),
     "jprs:terms-not-agreed": Text(
         "The CA's terms of service were not agreed to.",
         "Read the terms whose URL certd logs at registration, then set `cas.NAME.terms_of_service_agreed: true`.",
+        REGISTRATION,
     ),
     "jprs:fqdn-invalid": Text(
         "The CA cannot issue for one of the names.",
@@ -186,7 +212,6 @@ TEXTS: Final[dict[str, Text]] = {
     "jprs:order-status": Text(
         "The order is not in a state in which the CA takes this request.",
         "Nothing, unless it comes again and again.",
-        "certd reads the order once more and goes on from its real status; failing that it places a new one.",
     ),
     "jprs:authorization-expired": Text(
         "The authorization of a name has expired at the CA.", "Nothing, unless it comes again and again."
@@ -194,11 +219,11 @@ TEXTS: Final[dict[str, Text]] = {
     "jprs:authorization-status": Text(
         "The authorization of a name is not in a state in which the CA takes this request.",
         "Nothing, unless it comes again and again.",
-        "certd reads the order once more and goes on from its real status; failing that it places a new one.",
     ),
     "jprs:certificate-unknown": Text(
         "The CA does not know the certificate that was to be revoked.",
         "Check the serial number and whether this CA issued the certificate.",
+        ONCE,
     ),
     "jprs:method-invalid": Text(
         "The CA does not allow the HTTP method of the request.",
@@ -211,8 +236,8 @@ TEXTS: Final[dict[str, Text]] = {
     "order-vanished": Text(
         "The CA says that the order or one of its authorizations does not exist (404).",
         "Nothing, unless it comes again and again.",
-        "Within ten minutes of the order's creation certd takes this for a slow replica and asks again; later it "
-        "places a new order.",
+        "Within ten minutes of the order's creation certd takes this for a slow replica and asks again, first after "
+        "ten seconds; later it places a new order.",
     ),
     "http:not-found": Text(
         "The CA says that what was asked for does not exist (404).",
@@ -224,8 +249,8 @@ TEXTS: Final[dict[str, Text]] = {
     "http:unavailable": Text(
         "The CA cannot serve at the moment (a 5xx answer), as in a maintenance window.",
         NOTHING,
-        "certd tries again at doubling intervals, or as the CA asks in Retry-After, without an alarm while the live "
-        "certificate has time left.",
+        "certd tries again when the CA asks for it in Retry-After, else after a minute, then at doubling intervals of "
+        "up to six hours, without an alarm while the live certificate has time left.",
     ),
     "http:proxy-authentication": Text(
         "The proxy wants a user and a password (407).", "Give certd a `http.proxy` that lets it through."

@@ -55,6 +55,12 @@ class AccountKey:
         """The JWS algorithm: RS256, ES256 or ES384."""
         return str(self._algorithm.name)
 
+    @property
+    def kind(self) -> str:
+        """In words, as `rsa2048 (RS256)`; of the configuration's key types where it is one of them."""
+        size = self._key.key.key_size
+        return f"{'rsa' if isinstance(self._key, JWKRSA) else 'p'}{size} ({self.algorithm})"
+
     def __repr__(self) -> str:
         return f"<AccountKey {self.algorithm} {self.thumbprint}>"
 

@@ -71,16 +71,29 @@ def parse_problem(body: bytes, status: int) -> Problem:
     return Problem(ABOUT_BLANK, f"HTTP {status} without a problem document" + (f": {start}" if start else ""))
 
 
-def problem_error(body: bytes, *, status: int, asked: str, retry_after: timedelta | None = None) -> ProblemError:
-    """The error for an answer of the CA with an HTTP `status` that is no success."""
+def problem_error(
+    body: bytes,
+    *,
+    status: int,
+    asked: str,
+    retry_after: timedelta | None = None,
+    account_key: str = "",
+    sent: str = "",
+) -> ProblemError:
+    """The error for an answer of the CA with an HTTP `status` that is no success.
+
+    `account_key` is what signed the request, in words; `sent` is the request without secrets, for a log.
+    """
     problem = parse_problem(body, status)
+    about_the_key = account_key and problem.short_type in ("badPublicKey", "badSignatureAlgorithm")
     return ProblemError(
         type=problem.type,
         status=status,
-        detail=problem.detail,
+        detail=f"{problem.detail} (the account key is {account_key})" if about_the_key else problem.detail,
         asked=asked,
         retry_after=retry_after,
         subproblems=problem.subproblems,
+        sent=sent,
     )
 
 

@@ -50,8 +50,8 @@ def build_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPa
     forget = add("forget", "Delete the files of a certificate that is no longer configured.")
     forget.add_argument("name", metavar="NAME")
     forget.add_argument("--yes", action="store_true", help="do not ask")
-    explain = add("explain", "Explain a code, a problem type, or a CA's message.")
-    explain.add_argument("words", nargs="+", metavar="TYPE-OR-MESSAGE")
+    explain = add("explain", "Explain a code, a problem type, a CA's message, or its problem document.")
+    explain.add_argument("words", nargs="+", metavar="WORDS", help="any of these; - reads standard input")
     taking = add("import", "Take over accounts, certificates and settings of another ACME client.")
     taking.add_argument("client", choices=("acme.sh", "certbot", "dehydrated"), metavar="CLIENT", help="%(choices)s")
     taking.add_argument(

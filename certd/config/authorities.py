@@ -45,9 +45,10 @@ def _ca(name: str, data: dict[str, Any], place: Place, report: Report, around: S
         directory = report.value(place.at("directory"), https_url, raw.directory)
     contact = _contact(raw.contact, place.at("contact"), report)
     if not raw.terms_of_service_agreed:
+        where = f" (their URL is `termsOfService` in what {directory} answers)" if directory is not None else ""
         report.error_unless_known(
             place.at("terms_of_service_agreed"),
-            "must be true: read the CA's terms of service and agree to them; there is no account without",
+            f"must be true: read the CA's terms of service{where} and agree to them; there is no account without",
         )
     eab = _eab(raw.eab, data.get("eab"), place.at("eab"), report, around)
     trust = _trust(raw.trust, place.at("trust"), report, around)

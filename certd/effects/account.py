@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 from certd import pki
-from certd.acme.problems import judge
 from certd.config import read_eab_key
 from certd.effects.authorities import Authorities
+from certd.effects.failures import failed
 from certd.errors import CertdError, ProblemError
+from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.records import Step
 from certd.model.specs import CaSpec
 from certd.store import Store
+
+_log = logging.getLogger(__name__)
 
 UNKNOWN = "urn:ietf:params:acme:error:accountDoesNotExist"
 
@@ -51,9 +56,10 @@ class AccountEffects:
         if find_first and (known := self._known(spec)):
             return known
         eab = (spec.eab.kid, read_eab_key(spec.eab)) if spec.eab is not None else None
-        registration = self._authorities.client(spec.name).new_account(
-            spec.contact, terms_agreed=spec.terms_of_service_agreed, eab=eab
-        )
+        client = self._authorities.client(spec.name)
+        if (terms := client.directory().terms_of_service) is not None:
+            log_event(_log, logging.INFO, "The CA's terms of service, to which the configuration agrees.", url=terms)
+        registration = client.new_account(spec.contact, terms_agreed=spec.terms_of_service_agreed, eab=eab)
         # A key that the CA knew already keeps its contacts until they are updated.
         return ev.AccountKnown(registration.url, spec.contact if registration.created else None)
 
@@ -75,8 +81,7 @@ _NOT_KNOWN = "the CA does not know the account key"
 
 
 def _failed(error: CertdError | OSError) -> ev.AccountEvent:
-    verdict = judge(error, Step.ACCOUNT)
+    event = failed(error, Step.ACCOUNT)
     if isinstance(error, ProblemError) and error.status == 401:
-        return ev.AccountUnknown(verdict.code, verdict.text)
-    retry_after = error.retry_after if isinstance(error, ProblemError) else None
-    return ev.Failed(Step.ACCOUNT, verdict.kind, verdict.code, verdict.text, retry_after)
+        return ev.AccountUnknown(event.code, event.text)
+    return event

@@ -11,12 +11,12 @@ import msgspec
 from certd import pki
 from certd.acme import order as protocol
 from certd.acme.messages import Authorization, Order
-from certd.acme.problems import judge, judge_order
+from certd.acme.problems import judge_order
 from certd.challenges import SOLVERS, Solver, make_solver
 from certd.challenges.fetch import Send
 from certd.config import solver_for
 from certd.effects.authorities import Authorities
-from certd.errors import CertdError, ChallengeError, PkiError, ProblemError, StateError
+from certd.errors import ChallengeError, PkiError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
@@ -159,13 +159,6 @@ class OrderEffects:
         solver = _solver(spec, task.identifier, task.wildcard)
         place = solver.place(task, self._authorities.key(record.ca).key_authorization(task.token))
         return Presented(solver=solver.type, identifier=task.identifier, token=task.token, place=place)
-
-
-def failed(error: CertdError | OSError, step: Step) -> ev.Failed:
-    """The event of an exchange or presentation that went wrong."""
-    verdict = judge(error, step)
-    retry_after = error.retry_after if isinstance(error, ProblemError) else None
-    return ev.Failed(step, verdict.kind, verdict.code, verdict.text, retry_after)
 
 
 def ended(order: OrderFailed) -> ev.OrderEnded:

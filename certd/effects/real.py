@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from certd import deploy
-from certd.effects import orders, served
+from certd.effects import failures, orders, served
 from certd.effects.account import AccountEffects
 from certd.effects.authorities import Authorities
 from certd.effects.orders import OrderEffects, OrderRead
@@ -101,7 +101,7 @@ class RealWorld:
         except StateError as error:
             return ev.Failed(Step.STORE, Kind.TRANSIENT, error.code, str(error))
         except (CertdError, OSError) as error:
-            failed = orders.failed(error, _STEPS[type(action)])
+            failed = failures.failed(error, _STEPS[type(action)], record)
             self._tell_account(record.ca, spec.name, error, failed)
             return failed
 

@@ -41,7 +41,7 @@ ALARMS: Final[dict[str, Words]] = {
     "held": Words(
         "A roll-back holds this certificate: nothing is ordered or activated for it until the hold ends.",
         "When the new certificate is wanted after all: `certd renew NAME`.",
-        "ロールバックにより保留中です。保留が終わるまで発注も有効化も行いません。",
+        "ロールバックにより保留中です。保留が終わるまでオーダーも有効化も行いません。",
         "新しい証明書が必要になったら `certd renew NAME` を実行してください。",
     ),
     "unmanaged": Words(

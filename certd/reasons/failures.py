@@ -67,19 +67,19 @@ ORDER: Final[dict[str, Words]] = {
     "no-answer": Words(
         "certd was interrupted while it placed an order; whether the CA has it is not known.",
         NOTHING,
-        "発注中に中断したため、CAに届いたかどうかが不明です。",
+        "オーダーの作成中に中断したため、CAに届いたかどうかが不明です。",
         NOTHING_JA,
     ),
     "order-too-old": Words(
         "The order did not become ready within a day and was dropped.",
         "If it comes back, ask the CA what keeps its validation.",
-        "発注が1日以内に発行可能にならなかったため、破棄しました。",
-        "繰り返す場合は、検証が進まない理由をCAに確認してください。",
+        "オーダーが1日以内に発行可能な状態にならなかったため、破棄しました。",
+        "繰り返す場合は、審査が進まない理由をCAに確認してください。",
     ),
     "parked": Words(
         "The CA did not issue in time. The order is kept and asked about daily; a new one may be placed.",
         _CA,
-        "CAが時間内に発行しませんでした。発注は保持して毎日確認し、新しい発注も行います。",
+        "CAが時間内に発行しませんでした。オーダーは保持して毎日確認し、必要に応じて新しいオーダーも作成します。",
         _CA_JA,
     ),
     "self-check": Words(
@@ -107,7 +107,7 @@ SETS: Final[dict[str, Words]] = {
     "names-changed": Words(
         "The configuration asks for other names, key or CA than the order was for.",
         NOTHING,
-        "設定のドメイン名・鍵・CAが発注時と異なります。",
+        "設定のドメイン名・鍵・CAがオーダーの作成時と異なります。",
         NOTHING_JA,
     ),
 }

@@ -20,13 +20,13 @@ WAITS: Final[dict[str, Words]] = {
     Code.HELD_BY_OPERATOR: Words(
         "You rolled this certificate back; until the hold ends nothing is ordered or activated for it.",
         "When the new certificate is wanted after all: `certd renew NAME`.",
-        "ロールバック後の保留中です。保留が終わるまで、この証明書の発注も有効化も行いません。",
+        "ロールバック後の保留中です。保留が終わるまで、この証明書のオーダーも有効化も行いません。",
         "新しい証明書が必要になったら `certd renew NAME` を実行してください。",
     ),
     Code.CA_HELD: Words(
         "The CA asked for a pause: a rate limit or maintenance.",
         "Nothing, unless it lasts for days: then ask the CA about its limits or maintenance.",
-        "CAから待機を求められています(発行数の制限またはメンテナンス)。",
+        "CAから待機を求められています(レート制限またはメンテナンス)。",
         "通常は対応不要です。数日続く場合はCAに制限やメンテナンスを確認してください。",
     ),
     Code.CA_UNUSABLE: Words(
@@ -38,30 +38,30 @@ WAITS: Final[dict[str, Words]] = {
     Code.CA_BUDGET: Words(
         "The CA's budget for orders is used up for now, or more urgent certificates go first.",
         "Nothing, unless it lasts: then raise `cas.NAME.limits` as far as the CA allows.",
-        "CAへの発注枠が現在埋まっているか、より緊急の証明書を優先しています。",
+        "CAへのオーダー枠が現在埋まっているか、より緊急の証明書を優先しています。",
         "通常は対応不要です。続く場合は、CAが認める範囲で `cas.NAME.limits` を増やしてください。",
     ),
     Code.ACCOUNT_PENDING: Words(
         "The account on the CA is not registered yet.",
         "See the CA's state; orders begin by themselves once it is registered.",
         "CAのアカウントがまだ登録されていません。",
-        "CAの状態を確認してください。登録が済めば発注は自動で始まります。",
+        "CAの状態を確認してください。登録が済めばオーダーは自動で始まります。",
     ),
     Code.DAILY_CEILING: Words(
         "As many orders as `orders_per_day` allows were placed for this certificate within 24 hours.",
         "Find out why so many orders came to nothing before raising `limits.orders_per_day`.",
-        "この証明書の24時間以内の発注数が `orders_per_day` の上限に達しました。",
-        "`limits.orders_per_day` を増やす前に、発注が繰り返し失敗した原因を調べてください。",
+        "この証明書の24時間以内のオーダー数が `orders_per_day` の上限に達しました。",
+        "`limits.orders_per_day` を増やす前に、オーダーが繰り返し失敗した原因を調べてください。",
     ),
     Code.CLOCK_UNSURE: Words(
         "The system clock cannot be trusted at the moment: it jumped, or it disagrees with the CA's.",
         "Check time synchronisation (`chronyc tracking`); certd goes on once a CA's clock agrees.",
-        "システム時計を信頼できません(時刻が飛んだか、CAの時刻と一致しません)。",
+        "システム時計を信頼できません(時刻が急に変わったか、CAの時刻と一致しません)。",
         "時刻同期を確認してください(`chronyc tracking`)。CAの時刻と一致すれば自動で再開します。",
     ),
     Code.CA_PROCESSING: Words("The CA is issuing the certificate.", NOTHING, "CAが証明書を発行中です。", NOTHING_JA),
     Code.CA_VALIDATING: Words(
-        "The CA is checking control of the domains.", NOTHING, "CAがドメインの管理権限を検証中です。", NOTHING_JA
+        "The CA is checking control of the domains.", NOTHING, "CAがドメイン名の管理権限を審査中です。", NOTHING_JA
     ),
     Code.CHALLENGE_SETTLING: Words(
         "The responses to the challenges are not published everywhere yet.",
@@ -165,7 +165,7 @@ BECAUSE: Final[dict[str, Words]] = {
         "There is no live certificate.",
         "See the failure of this certificate; certd goes on ordering by itself.",
         "有効な証明書がありません。",
-        "この証明書の失敗内容を確認してください。発注は自動で続けます。",
+        "この証明書の失敗内容を確認してください。オーダーは自動で続けます。",
     ),
     Because.NAMES_CHANGED: Words(
         "The configuration asks for other names than the certificate has.",
@@ -192,7 +192,7 @@ BECAUSE: Final[dict[str, Words]] = {
     Because.ROLLBACK: Words(
         "You went back to this version with `certd rollback`.",
         "When the newer certificate is wanted after all: `certd renew NAME`.",
-        "`certd rollback` でこの版に戻しました。",
+        "`certd rollback` でこのバージョンに戻しました。",
         "新しい証明書が必要になったら `certd renew NAME` を実行してください。",
     ),
 }

@@ -15,13 +15,16 @@ def text_of(code: str, lang: Lang = "en") -> str:
     """What the code means; empty if nobody knows it."""
     if own := reasons.text(code, lang):
         return own
-    return next((e.happened for e in problems.explain(code, lang) if e.code == code), "")
+    known = problems.prose(code, lang)
+    return known.happened if known is not None else ""
 
 
 def remedy_of(code: str, lang: Lang = "en") -> str:
     """What the operator should do; a pointer to the log if nobody knows the code."""
-    if known := reasons.remedy(code, lang) or problems.remedy(code, lang):
-        return known
+    if own := reasons.remedy(code, lang):
+        return own
+    if (known := problems.prose(code, lang)) is not None:
+        return known.remedy
     return "certdのログを確認してください。" if lang == "ja" else "See the log of certd around that time."
 
 

@@ -348,6 +348,32 @@ def test_every_error_answer_is_a_problem(reply: Reply, type: str, status: int) -
     assert (error.type, error.status, error.asked, error.retry_after) == (type, status, "order", timedelta(seconds=9))
 
 
+@pytest.mark.parametrize("type", ["badPublicKey", "badSignatureAlgorithm"])
+def test_a_refused_account_key_is_named(type: str) -> None:
+    """Rows 5 and 7 of the JPRS list: the operator has to choose another one, and must know which it is."""
+    client, _ = client_of(lambda _: Reply(400, {"type": f"urn:ietf:params:acme:error:{type}", "detail": "no"}))
+    with pytest.raises(ProblemError) as raised:
+        client.new_account()
+    assert raised.value.detail == "no (the account key is p256 (ES256))"
+
+
+def test_an_error_holds_what_was_sent_without_secrets() -> None:
+    """For the log of a request that the CA calls wrong: neither credentials nor the long CSR."""
+    client, _ = client_of(lambda _: Reply(400, {"detail": "no"}, url=f"{CA}/asked"))
+    with pytest.raises(ProblemError) as raised:
+        client.new_account(["a@a.jp"], terms_agreed=True, eab=("kid-1", b"secret"))
+    assert raised.value.sent == (
+        f'{CA}/asked {{"contact":["mailto:a@a.jp"],"termsOfServiceAgreed":true,"externalAccountBinding":"(not shown)"}}'
+    )
+    client.account_url = f"{CA}/account/1"
+    with pytest.raises(ProblemError) as raised:
+        client.finalize(f"{CA}/finalize/1", b"csr")
+    assert raised.value.sent.endswith('{"csr":"(not shown)"}')
+    with pytest.raises(ProblemError) as raised:
+        client.fetch_order(f"{CA}/order/1")
+    assert raised.value.sent.endswith("without payload")
+
+
 def test_answers_that_break_the_protocol() -> None:
     """HTML with status 200, redirects, no Location, no certificate: each a ProtocolError with a sentence."""
     client, ca = client_of(lambda request: Reply(raw=b"<html>welcome</html>"))

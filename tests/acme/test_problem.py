@@ -26,7 +26,7 @@ def test_a_problem_document() -> None:
     assert error.type == "urn:ietf:params:acme:error:compound"
     assert error.subproblems == (("a.jp", "caa: forbidden"), ("", "the CA gave no reason"))
     assert (error.status, error.asked, error.retry_after) == (403, "newOrder", timedelta(seconds=9))
-    assert str(error) == "newOrder: the CA answered 403 compound: several"
+    assert str(error) == "newOrder: the CA answered 403 compound: several (a.jp: caa: forbidden; the CA gave no reason)"
 
 
 def test_both_prefixes() -> None:

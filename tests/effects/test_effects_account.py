@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -40,9 +41,12 @@ def test_a_key_is_made_once(keyed: Issuance):
     assert keyed.store.read_account_key("jprs") == key
 
 
-def test_a_registration(keyed: Issuance):
-    """The account's URL, and the contacts that were sent."""
-    known = keyed.world.account(keyed.ca, FIRST)
+def test_a_registration(keyed: Issuance, caplog: pytest.LogCaptureFixture):
+    """The account's URL, and the contacts that were sent; the log has the URL of the terms that were agreed to."""
+    with caplog.at_level(logging.INFO):
+        known = keyed.world.account(keyed.ca, FIRST)
+    (terms,) = [r.certd_fields["url"] for r in caplog.records if "terms of service" in r.getMessage()]  # type: ignore[attr-defined]
+    assert terms.startswith("https://")
     (account,) = keyed.lab.accounts
     assert isinstance(known, ev.AccountKnown)
     assert known.url.endswith(account.id)

@@ -10,9 +10,8 @@ from issuance import START, Issuance, is_key
 from msgspec.structs import replace
 from statedir import NAME
 
-from certd.effects import orders as effects
 from certd.effects.orders import OrderRead
-from certd.errors import ChallengeError, PkiError, ProblemError, StateError
+from certd.errors import StateError
 from certd.lab.call import json_reply
 from certd.lab.faults import LabProblem
 from certd.model import actions as do
@@ -239,27 +238,6 @@ def test_a_parked_order_of_no_use(registered: Issuance):
 
 
 # --- events of errors -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("error", "step", "kind", "retry_after"),
-    [
-        (ChallengeError("no"), Step.PRESENT, Kind.OPERATOR, None),
-        (OSError(28, "full"), Step.DOWNLOAD, Kind.TRANSIENT, None),
-        (PkiError("names-missing", "no"), Step.DOWNLOAD, Kind.TRANSIENT, None),
-        (
-            ProblemError(type="x", status=503, detail="d", asked="order", retry_after=DAY),
-            Step.POLL,
-            Kind.TRANSIENT,
-            DAY,
-        ),
-    ],
-)
-def test_an_error_becomes_an_event(error: Any, step: Step, kind: Kind, retry_after: timedelta | None):
-    """With the step it happened at, the kind of the remedy, and the CA's Retry-After."""
-    event = effects.failed(error, step)
-    assert (event.step, event.kind, event.retry_after) == (step, kind, retry_after)
-    assert event.text
 
 
 def test_an_order_at_a_ca_that_is_gone(registered: Issuance):
