@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ends = [one for some in terminalreporter.stats.values() for one in some if getattr(one, "when", "") == "teardown"]
     counts = [value for report in ends for name, value in report.user_properties if name == "hostile_answers"]
     if counts:
-        terminalreporter.write_line(f"{sum(counts)} hostile answers tried in {len(counts)} sieges")
+        terminalreporter.write_line(f"{sum(counts)} hostile answers given in {len(counts)} tests")
 
 
 @pytest.fixture

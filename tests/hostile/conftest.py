@@ -12,6 +12,7 @@ from parts.pebble import ENDPOINTS
 from siege import KID, MAC_KEY, Siege
 
 BesiegeFixture = Callable[..., Siege]
+COUNT = "hostile_answers"
 
 
 def _endpoint_of(method: str, path: str) -> str:
@@ -74,14 +75,15 @@ def besiege(
     request: pytest.FixtureRequest,
     caplog: pytest.LogCaptureFixture,
 ) -> Iterator[BesiegeFixture]:
-    """Makes a `Siege` of `names` (default: one) and its keywords. How many answers were spoilt is reported.
+    """Makes a `Siege` of `names` (default: one) and its keywords. How many answers the test spoilt is reported.
 
     Whatever the CA said, in the end there is not one control character and no secret in the log.
     """
 
-    def _struck() -> int:
-        return len(ca_proxy.struck) + len(responder_proxy.struck)
+    def spoilt() -> int:
+        return ca_proxy.spoilt + responder_proxy.spoilt
 
+    before = spoilt()
     with ExitStack() as stack:
 
         def make(names: int = 1, **options: object) -> Siege:
@@ -89,10 +91,12 @@ def besiege(
             siege = Siege(tmp_path, hostile_pebble, ca_proxy, wanted, **options)  # type: ignore[arg-type]
             stack.enter_context(siege)
             responder_proxy.forget()
-            stack.callback(lambda: request.node.user_properties.append(("hostile_answers", _struck())))
             return siege
 
         yield make
+    # A test that is tried again is the same node: what the first try counted is told with that try.
+    properties = request.node.user_properties
+    properties[:] = [pair for pair in properties if pair[0] != COUNT] + [(COUNT, spoilt() - before)]
     for record in caplog.records:
         if record.name.startswith("certd"):
             assert record.getMessage().isprintable()

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
-from hostility import acme_problem, answer, field, reset_when_done, rewritten
+from hostility import URN, acme_problem, answer, field, header, reset_when_done, rewritten
 from parts import Ask, Conversation, Fault, FaultProxy, Reply
 from siege import Siege
 from trials import recover, where
 
+from certd.acme.client import NONCE_ATTEMPTS
 from certd.model.codes import Kind
 from certd.model.records import Idle, Ordering, Registered
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAME = "h0.example.test"
+MANY = int(os.environ.get("CERTD_HOSTILE_NAMES", "8"))
+"""Names of which one is limited; `make hostile` takes a thousand."""
 
 Besiege = Callable[..., Siege]
 
@@ -44,6 +48,13 @@ def changing_tokens() -> Fault:
             challenge["token"] = f"{next(numbers):040d}"
 
     return rewritten(change)
+
+
+def refused(*headers: tuple[str, str]) -> Fault:
+    """newNonce gives nonces, and each of them is refused."""
+    kind = ("Content-Type", "application/problem+json")
+    reply = Reply(400, (kind, *headers), json.dumps({"type": f"{URN}badNonce"}).encode())
+    return lambda talk: talk.forward() if talk.ask.method == "HEAD" else reply
 
 
 # --- orders that never end --------------------------------------------------------------------------------------
@@ -129,13 +140,44 @@ def test_an_order_that_vanishes(besiege: Besiege, times: int) -> None:
     assert len(siege.issued()) == 1
 
 
+# --- nonces -----------------------------------------------------------------------------------------------------
+
+NONCES: dict[str, tuple[Fault, tuple[str, ...]]] = {
+    "refused-with-another": (refused(("Replay-Nonce", "YW5vdGhlci1vbmU")), ("acme:bad-nonce",)),
+    "refused-with-none": (refused(), ("acme:bad-nonce",)),
+    "always-the-same": (header("Replay-Nonce", "dGhlLXNhbWUtb25l"), ("acme:bad-nonce",)),
+    "of-controls": (header("Replay-Nonce", "a\x1b[2Jb"), ("protocol:broken-answer",)),
+    "not-base64url": (header("Replay-Nonce", "../../x?y=z"), ("protocol:broken-answer",)),
+    "long": (header("Replay-Nonce", "n" * 30_000), ("protocol:broken-answer",)),
+    "none-at-all": (header("Replay-Nonce", None), ("protocol:broken-answer",)),
+}
+
+
+@pytest.mark.parametrize("kind", NONCES)
+def test_nonces_that_never_work(besiege: Besiege, kind: str) -> None:
+    """A bounded number of sendings, then the back-off of a CA in trouble; when nonces work again, so does all."""
+    siege = besiege()
+    fault, codes = NONCES[kind]
+    siege.proxy.strike(lambda ask: ask.method in ("POST", "HEAD"), fault)
+    siege.until(siege.failure, "the failure")
+    failure = siege.failure()
+    assert failure is not None
+    assert failure.code in codes
+    assert failure.kind is Kind.TRANSIENT
+    assert failure.text.isprintable()
+    assert siege.proxy.count() <= 2 * NONCE_ATTEMPTS + 3
+    siege.sleep(HOUR)
+    assert siege.proxy.count() <= 8 * (2 * NONCE_ATTEMPTS + 3)
+    recover(siege)
+
+
 # --- limits -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_limit_for_one_name_among_many(besiege: Besiege, form: str) -> None:
     """It waits as long as the CA says, over a restart as well; all the others go on."""
-    siege = besiege(8)
+    siege = besiege(MANY, new_orders=max(300, 2 * MANY))
     until = siege.now + 3 * DAY
     value = "259200" if form == "seconds" else format_datetime(until, usegmt=True)
     limited = acme_problem(429, "rateLimited", "too many certificates for this name", ("Retry-After", value))

@@ -113,6 +113,23 @@ def test_a_url_that_is_kept_and_leads_nowhere(besiege: Besiege, place: str, faul
     assert len(siege.issued()) == 1
 
 
+def test_urls_of_another_host_are_followed(besiege: Besiege) -> None:
+    """A directory may name whatever host it likes (RFC 8555 section 7.1): the whole order goes there."""
+    siege = besiege()
+    here, there = (siege.proxy.url.replace("127.0.0.1", name).encode() for name in ("127.0.0.1", "localhost"))
+
+    def moved(reply: Reply) -> Reply:
+        headers = tuple((name, value.replace(here.decode(), there.decode())) for name, value in reply.headers)
+        return replace(reply, headers=headers, body=reply.body.replace(here, there))
+
+    siege.proxy.strike(lambda ask: True, after(moved))
+    siege.settle()
+    assert siege.failure() is None
+    hosts = {ask.endpoint: ask.headers["host"].partition(":")[0] for ask in siege.proxy.asked}
+    assert hosts.pop("directory") == "127.0.0.1"
+    assert set(hosts.values()) == {"localhost"}
+
+
 # --- what is to be proved ---------------------------------------------------------------------------------------
 
 TOKENS: dict[str, Any] = {

@@ -47,6 +47,10 @@ class Signer:
         now = self._siege.now
         return self.about_the_new_one(this_update=now - 9 * DAY, next_update=now - 2 * DAY)
 
+    def of_the_future(self) -> bytes:
+        now = self._siege.now
+        return self.about_the_new_one(this_update=now + DAY, next_update=now + 3 * DAY)
+
 
 ANSWERS: dict[str, tuple[Callable[[Signer], bytes], Code]] = {
     "wrong-signer": (lambda s: s.about_the_new_one(signer=OTHERS.intermediate), Code.OCSP_INVALID),
@@ -55,6 +59,7 @@ ANSWERS: dict[str, tuple[Callable[[Signer], bytes], Code]] = {
         Code.OCSP_INVALID,
     ),
     "stale": (lambda s: s.stale(), Code.OCSP_INVALID),
+    "of-the-future": (lambda s: s.of_the_future(), Code.OCSP_INVALID),
     "other-serial": (lambda s: s.about(OTHERS.leaf("h0.example.test")), Code.OCSP_INVALID),
     "revoked-by-others": (
         lambda s: s.about_the_new_one(signer=OTHERS.intermediate, status=STATUS.REVOKED),

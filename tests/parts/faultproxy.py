@@ -129,6 +129,8 @@ class FaultProxy:
         self.asked: list[Ask] = []
         self.struck: list[Ask] = []
         """Those of `asked` that met a fault."""
+        self.spoilt = 0
+        """How many requests met a fault in all; nothing resets it."""
         self._endpoint_of = endpoint_of
         self._upstream: tuple[str, int, ssl.SSLContext | None] = (LOOPBACK, 0, None)
         self._rules: list[_Rule] = []
@@ -236,6 +238,7 @@ class FaultProxy:
             if rule is None:
                 return None
             self.struck.append(ask)
+            self.spoilt += 1
             if rule.left is not None:
                 rule.left -= 1
             return rule.fault
