@@ -22,7 +22,7 @@ from certd.clock import Clock
 from certd.config import load
 from certd.effects.real import RealWorld
 from certd.engine import Engine
-from certd.model.records import AccountRecord, CertificateRecord, Failure
+from certd.model.records import AccountRecord, CertificateRecord, Failure, Idle
 from certd.model.view import Subject
 from certd.status import health, snapshot
 from certd.status.shape import CertificateState, Problem
@@ -181,7 +181,7 @@ class Siege:
 
     def settle(self, *names: str, within: timedelta = timedelta(days=2)) -> None:
         """Until these certificates (all of them) are live and idle."""
-        self.until(lambda: all(self.is_settled(name) for name in names or self.names), "live and idle", within)
+        self.until(lambda: self.are_settled(names or self.names), "live and idle", within)
 
     def _pass_by(self, length: timedelta) -> None:
         self.now += length
@@ -195,9 +195,10 @@ class Siege:
 
     # --- what is seen
 
-    def is_settled(self, name: str) -> bool:
-        state = self.state(name)
-        return state.phase == "idle" and state.live is not None
+    def are_settled(self, names: Sequence[str]) -> bool:
+        """Whether these are live and idle."""
+        view = {one.name: one for one in self.engine.view().certificates}
+        return all(isinstance(view[name].record, Idle) and view[name].facts.live is not None for name in names)
 
     def state(self, name: str | None = None) -> CertificateState:
         """As the status shows it."""

@@ -22,7 +22,7 @@ from certd.model.records import Idle, Ordering, Registered
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAME = "h0.example.test"
 MANY = int(os.environ.get("CERTD_HOSTILE_NAMES", "8"))
-"""Names of which one is limited; `make hostile` takes a thousand."""
+"""Names of which one is limited; `make hostile` takes two hundred."""
 
 Besiege = Callable[..., Siege]
 
