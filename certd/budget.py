@@ -28,6 +28,7 @@ class Budget:
         self._lock = threading.Lock()
         self._in_flight: set[str] = set()
         self._placed: deque[datetime] = deque()
+        self._in_order = True
         self._queue: list[tuple[datetime, str]] = []
         """Who waits, the most urgent first; `_places` finds the place of a name."""
         self._places: dict[str, tuple[datetime, datetime]] = {}
@@ -38,8 +39,9 @@ class Budget:
         with self._lock:
             if name is not None:
                 self._in_flight.add(name)
-            if placed:
-                self._placed = deque(sorted((*self._placed, *placed)))
+            # Sorted once, when it is first needed: ten thousand records are read at a start.
+            self._placed.extend(placed)
+            self._in_order = False
 
     def reserve(self, name: str, urgency: datetime, now: datetime) -> datetime | None:
         """Ask for a permit. `urgency`: the sooner, the more urgent. None: granted; else when to ask again.
@@ -101,6 +103,8 @@ class Budget:
         return max(at + (rounds + 1) * self.limits.new_orders_per, now + timedelta(seconds=1))
 
     def _forget_old(self, now: datetime) -> None:
+        if not self._in_order:
+            self._placed, self._in_order = deque(sorted(self._placed)), True
         if self._placed and self._placed[-1] > now + TOLERANCE:
             # The clock was set back: what was placed in a future that did not come counts from now.
             self._placed = deque(min(placed, now) for placed in self._placed)

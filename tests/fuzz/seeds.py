@@ -55,6 +55,11 @@ _ANSWERS = (
     b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 204 None\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n",
 )
+_LINES = (
+    b"rateLimited",
+    b"order: the CA answered 400 malformed: Unable to accept order. certificate=a.jp step=poll",
+    "失効 The FQDN is invalid: [www.example.jp]".encode(),
+)
 _HEADS = (
     b"GET /status HTTP/1.1\r\nHost: x",
     b"GET http://localhost/status/a.jp?lang=ja&x= HTTP/1.1\r\nAccept: */*",
@@ -107,6 +112,7 @@ def seeds() -> dict[str, tuple[bytes, ...]]:
     objects = [json.dumps(value).encode() for value in OBJECTS]
     return {
         "messages": tuple(bytes([index % 256]) + text for index, text in enumerate(objects)),
+        "queries": (*objects, *_LINES),
         "ocsp": _statuses(),
         "chain": _certificates(),
         "answers": _ANSWERS,

@@ -21,6 +21,7 @@ from seeds import AUTHORITY, LEAF, NAME
 
 from certd.acme import messages
 from certd.acme.fields import is_token
+from certd.acme.lookup import explain
 from certd.acme.nonces import nonce_in
 from certd.acme.problem import parse_problem, problem_error
 from certd.acme.problems import judge
@@ -64,6 +65,16 @@ def read_messages(data: bytes) -> None:
         verdict = judge(problem_error(body, status=400, asked="order"), step)
         assert verdict.text.isprintable()
         assert len(verdict.text) <= 600
+
+
+def read_query(data: bytes) -> None:
+    """What an operator pastes into `certd explain`: a CA's message, a line of a log, a document."""
+    for one in explain(data.decode("utf-8", "surrogateescape")):
+        assert one.happened
+        assert one.does
+        assert one.remedy
+        assert one.message.isprintable()
+        assert one.about.isprintable()
 
 
 def read_ocsp(data: bytes) -> None:
@@ -131,6 +142,7 @@ def read_record(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "messages": read_messages,
+    "queries": read_query,
     "ocsp": read_ocsp,
     "chain": read_chain,
     "answers": read_answer,
