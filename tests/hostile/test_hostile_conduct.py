@@ -230,6 +230,30 @@ def test_a_limit_for_the_account(besiege: Besiege, place: str, status: int) -> N
     assert len(siege.issued()) == 3
 
 
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_poll_waits_as_long_as_the_ca_says(besiege: Besiege, form: str) -> None:
+    """`processing` with a Retry-After: nobody asks before, not even after a restart."""
+    siege = besiege()
+    until = siege.now + 40 * MINUTE
+    value = "2400" if form == "seconds" else format_datetime(until, usegmt=True)
+    processing = field(status="processing", certificate=None)
+
+    def later(talk: Conversation) -> Reply:
+        reply = processing(talk)
+        assert reply is not None
+        return reply.with_header("Retry-After", value)
+
+    siege.proxy.strike("finalize", later)
+    siege.until(lambda: siege.proxy.count("finalize"), "the request for the certificate")
+    siege.work()
+    asked = siege.proxy.count("order")
+    siege.restart()
+    siege.sleep(39 * MINUTE)
+    assert siege.proxy.count("order") == asked
+    siege.settle(within=5 * MINUTE)
+    assert len(siege.issued()) == siege.orders() == 1
+
+
 @pytest.mark.parametrize("value", ["0", "-5", "1e9", "9" * 300, "soon", "Thu, 99 Xyz 2026 99:99:99 GMT", "\x7f", ""])
 def test_a_retry_after_that_makes_no_sense(besiege: Besiege, value: str) -> None:
     """It is neither obeyed to the letter nor a reason to ask at once: a minute at least, a week at most."""
