@@ -63,8 +63,8 @@ kill: venv parts ## SIGKILL certd at every moment of a first issue and of a rene
 	CERTD_KILL_SHARES=$(WORKERS) $(BIN)/python -m pytest -n $(WORKERS) -rP -k killed tests/system/test_kill.py $(ARGS)
 
 .PHONY: hostile
-hostile: venv parts ## A CA and a responder that misbehave in every way, one name limited among 200; counts the answers
-	CERTD_HOSTILE_NAMES=200 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/hostile $(ARGS)
+hostile: venv parts ## A CA and a responder that misbehave in every way, one name limited among 100; counts the answers
+	CERTD_HOSTILE_NAMES=100 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/hostile $(ARGS)
 
 .PHONY: bench
 bench: venv ## Measure, and print ratios side by side; nothing passes or fails

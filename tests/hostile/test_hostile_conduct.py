@@ -22,7 +22,7 @@ from certd.model.records import Idle, Ordering, Registered
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAME = "h0.example.test"
 MANY = int(os.environ.get("CERTD_HOSTILE_NAMES", "8"))
-"""Names of which one is limited; `make hostile` takes two hundred."""
+"""Names of which one is limited; `make hostile` takes a hundred."""
 
 Besiege = Callable[..., Siege]
 
@@ -174,6 +174,7 @@ def test_nonces_that_never_work(besiege: Besiege, kind: str) -> None:
 # --- limits -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(600 if MANY <= 8 else 3600)
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_limit_for_one_name_among_many(besiege: Besiege, form: str) -> None:
     """It waits as long as the CA says, over a restart as well; all the others go on."""
