@@ -50,70 +50,19 @@ class Time:
         self.monotonic += length.total_seconds()
 
 
-class Clockwork:
-    """One certd on one lab CA. `restart` is what a crash and a start are: all but the disk is made anew."""
+class Turned:
+    """One certd by a clock that is turned: started, crashed and started again on one configuration.
 
-    def __init__(
-        self,
-        root: Path,
-        webroot: Webroot,
-        certificates: Sequence[Mapping[str, Any]],
-        *,
-        lab: Mapping[str, Any] | None = None,
-        defaults: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.root = root
-        self.time = Time()
-        self.options = LabOptions(http_port=webroot.port, **({"ocsp_lag": timedelta(0)} | dict(lab or {})))
-        self.ca = LabCa(self.options, clock=lambda: self.time.true, directory=root / "ca")
-        self.ca.start()
-        self._webroot = webroot
-        self._key_file = root / "eab.key"
-        self._key_file.touch(0o600)
-        self._defaults = dict(defaults or {})
+    `restart` is what a crash and a start are: all but the disk is made anew.
+    """
+
+    def __init__(self, config_path: Path, time: Time) -> None:
+        self.config_path = config_path
+        self.time = time
         self._due: dict[Subject, datetime] = {}
         self._woken: dict[Subject, datetime] = {}
-        self.config_path = root / "config.yaml"
-        self._certificates = certificates
-        self.new_credentials()
-        self.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.crash()
-        self.ca.stop()
 
     # --- its life
-
-    def new_credentials(self) -> None:
-        """The reseller hands out new ones; they are configured."""
-        self._kid, mac = self.ca.new_eab()
-        self._key_file.write_text(mac)
-        self.configure(self._certificates)
-
-    def configure(self, certificates: Sequence[Mapping[str, Any]], **top: Any) -> None:
-        """Write the configuration; `reload` makes a running engine take it."""
-        self._certificates = certificates
-        lab = {
-            "directory": self.ca.directory_url,
-            "contact": ["ops@example.jp"],
-            "terms_of_service_agreed": True,
-            "eab": {"kid": self._kid, "hmac_key_file": str(self._key_file)},
-            "trust": str(self.ca.trust_path),
-        }
-        challenge = {"type": "http-01", "webroot": str(self._webroot.path), "self_check": False}
-        whole = {
-            "state_dir": str(self.root / "state"),
-            "runtime_dir": str(self.root / "run"),
-            "cas": {"lab": lab},
-            "defaults": {"ca": "lab", "challenge": challenge} | self._defaults,
-            "certificates": [dict(certificate) for certificate in certificates],
-        }
-        self.config_path.write_text(yaml.safe_dump(whole | top, sort_keys=False))
 
     def reload(self) -> None:
         config = load(self.config_path, solvers=OPTIONS)
@@ -214,12 +163,10 @@ class Clockwork:
         self._woken.pop(subject, None)
         due = self.engine.tick(subject)
         self._due[subject] = min(due, self._woken.pop(subject, due))
-        # The CA validates in threads of its own, in real time: it is waited for, so that no time passes meanwhile.
-        eventually(self._validated, "the lab CA has validated")
+        self._ticked()
 
-    def _validated(self) -> bool:
-        with self.ca.records.lock:
-            return all(one.status != "processing" for one in self.ca.records.challenges.values())
+    def _ticked(self) -> None:
+        """A subject was ticked, and no time has passed yet."""
 
     def _wake(self, subject: Subject, at: datetime | None) -> None:
         at = self.now if at is None else at
@@ -260,6 +207,75 @@ class Clockwork:
         """What is live."""
         live = self.state(name).live
         return live.serial if live else None
+
+
+class Clockwork(Turned):
+    """One certd on one lab CA."""
+
+    def __init__(
+        self,
+        root: Path,
+        webroot: Webroot,
+        certificates: Sequence[Mapping[str, Any]],
+        *,
+        lab: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(root / "config.yaml", Time())
+        self.root = root
+        self.options = LabOptions(http_port=webroot.port, **({"ocsp_lag": timedelta(0)} | dict(lab or {})))
+        self.ca = LabCa(self.options, clock=lambda: self.time.true, directory=root / "ca")
+        self.ca.start()
+        self._webroot = webroot
+        self._key_file = root / "eab.key"
+        self._key_file.touch(0o600)
+        self._defaults = dict(defaults or {})
+        self._certificates = certificates
+        self.new_credentials()
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.crash()
+        self.ca.stop()
+
+    def new_credentials(self) -> None:
+        """The reseller hands out new ones; they are configured."""
+        self._kid, mac = self.ca.new_eab()
+        self._key_file.write_text(mac)
+        self.configure(self._certificates)
+
+    def configure(self, certificates: Sequence[Mapping[str, Any]], **top: Any) -> None:
+        """Write the configuration; `reload` makes a running engine take it."""
+        self._certificates = certificates
+        lab = {
+            "directory": self.ca.directory_url,
+            "contact": ["ops@example.jp"],
+            "terms_of_service_agreed": True,
+            "eab": {"kid": self._kid, "hmac_key_file": str(self._key_file)},
+            "trust": str(self.ca.trust_path),
+        }
+        challenge = {"type": "http-01", "webroot": str(self._webroot.path), "self_check": False}
+        whole = {
+            "state_dir": str(self.root / "state"),
+            "runtime_dir": str(self.root / "run"),
+            "cas": {"lab": lab},
+            "defaults": {"ca": "lab", "challenge": challenge} | self._defaults,
+            "certificates": [dict(certificate) for certificate in certificates],
+        }
+        self.config_path.write_text(yaml.safe_dump(whole | top, sort_keys=False))
+
+    def _ticked(self) -> None:
+        # The CA validates in threads of its own, in real time: it is waited for, so that no time passes meanwhile.
+        eventually(self._validated, "the lab CA has validated")
+
+    def _validated(self) -> bool:
+        with self.ca.records.lock:
+            return all(one.status != "processing" for one in self.ca.records.challenges.values())
 
     def asked(self, endpoint: str = "", since: int = 0) -> int:
         """How many requests went to the CA (to one endpoint of it) after the first `since`."""
