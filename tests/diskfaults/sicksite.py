@@ -23,7 +23,7 @@ from certd.errors import StateError
 from certd.model import events as ev
 from certd.model.records import Activity, Leaf, Seen, Served, Sight
 from certd.model.specs import AfterCommand, CertificateSpec, ServerSpec
-from certd.status import health
+from certd.status import health, snapshot
 from certd.status.shape import Problem
 from certd.store import Store
 
@@ -154,6 +154,10 @@ class SickSite(Clockwork):
         if self.state(name).phase != "idle" or not issued or shown is None:
             return False
         return issued[-1] == self.serial(name) == shown.serial
+
+    def is_deploying(self) -> bool:
+        """The server is in its critical section."""
+        return snapshot(self.engine.view(), self.now).servers[0].phase == "deploying"
 
     def link(self) -> int | None:
         """The version that `live` names."""

@@ -146,6 +146,51 @@ def test_an_account_key_that_is_gone(site: SickSite, how: str) -> None:
     assert_back_at_work(site)
 
 
+def test_the_way_out_for_an_account_key_without_a_backup(site: SickSite) -> None:
+    """`accounts/CA` moved away, new credentials: another account, and nothing that is live is ordered again."""
+    path = site.state_dir / "accounts" / "lab" / "account.key"
+    served, orders = dict(site.server.loaded), len(site.ca.orders)
+    site.crash()
+    path.write_bytes(b"")
+    path.parent.rename(site.root / "lab.broken")
+    site.new_credentials()
+    site.start()
+    site.until(lambda: not site.problems(), "health finds nothing wrong", DAY)
+    assert (dict(site.server.loaded), len(site.ca.orders), len(site.ca.accounts)) == (served, orders, 2)
+    before = site.serial(NAME)
+    site.until(lambda: site.serial(NAME) != before and site.renewed(NAME), "a renewal by the new account", 15 * DAY)
+
+
+@pytest.mark.parametrize("how", ["empty", "torn", "missing"])
+def test_a_key_of_an_order_that_is_gone(site: SickSite, how: str) -> None:
+    """The order's certificate cannot be had without it: it is told, what is live stays; a backup ends it, or `renew`
+    does once the order is put aside.
+    """
+    site.options.processing_polls = 1_000_000
+    site.engine.renew(NAME)
+    site.until(lambda: site.finalized() == 3, "the order is finalized")
+    site.crash()
+    (key,) = (site.state_dir / "certs" / NAME / "pending").iterdir()
+    sound = key.read_bytes()
+    key.unlink()
+    if how != "missing":
+        key.write_bytes(DAMAGES[how](sound))
+    served = dict(site.server.loaded)
+    site.start()
+    site.options.processing_polls = 1
+    site.sleep(timedelta(hours=3))
+    problem = next(one for one in site.all_problems() if one.certificate == NAME)
+    assert key.stem in problem.text, problem
+    assert problem.remedy
+    assert site.server.loaded == served
+    site.crash()
+    key.write_bytes(sound)
+    site.start()
+    site.until(lambda: site.renewed(NAME), "the certificate of that order", 2 * DAY)
+    assert site.finalized() == 3
+    assert_back_at_work(site)
+
+
 def assert_back_at_work(site: SickSite) -> None:
     """Both are renewed when their time comes, by the same account."""
     before = {name: site.serial(name) for name in (NAME, OTHER)}

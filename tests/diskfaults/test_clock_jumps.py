@@ -6,6 +6,7 @@ order that there was.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -53,7 +54,14 @@ def installed(site: SickSite) -> None:
     site.until(lambda: site.state(NAME).phase == "installed" and "reload-ineffective" in site.problems(), "a reload")
 
 
-PHASES: list[Callable[[SickSite], None]] = [idle, ordering, staged, installed]
+def loading(site: SickSite) -> None:
+    """The server has been told to reload, and has not been seen to have loaded yet."""
+    site.engine.renew(NAME)
+    site.until(lambda: site.state(NAME).staged, "the new set")
+    site.until(site.is_deploying, "the server loads")
+
+
+PHASES: list[Callable[[SickSite], None]] = [idle, ordering, staged, loading, installed]
 
 
 @pytest.mark.parametrize("boot", [False, True], ids=["running", "at a boot"])
@@ -90,6 +98,22 @@ def test_a_boot_without_a_clock_or_a_network(site: SickSite, phase: Callable[[Si
     site.ca.start()
     site.time.wrong_by = timedelta(0)
     assert_finished(site, orders)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_first_start_with_a_wrong_clock(site: SickSite, jump: str) -> None:
+    """There is no time on the disk to compare with, but the CA's: nothing is ordered before the two agree."""
+    site.crash()
+    shutil.rmtree(site.state_dir)
+    site.new_credentials()
+    site.time.wrong_by = JUMPS[jump]
+    orders = len(site.ca.orders)
+    site.start()
+    site.sleep(WRONG_FOR)
+    assert site.problems()["clock-unsure"].remedy
+    assert len(site.ca.orders) == orders
+    site.time.wrong_by = timedelta(0)
+    assert_finished(site, orders + 1)
 
 
 def turn(site: SickSite, wrong_by: timedelta, boot: bool) -> None:

@@ -24,6 +24,7 @@ from parts import Apache
 from parts.ports import LOOPBACK
 
 from certd import pki
+from certd.atomicfile import TEMP_PREFIX
 from certd.lab import LabCa, LabOptions
 from certd.lab.apache import RUNNING
 
@@ -258,9 +259,9 @@ class Bench:
 
     def _public_keys(self) -> set[bytes]:
         name = self.state / "certs" / NAME
-        found = [path for where in ("pending", "pending/parked", "versions/*") for path in name.glob(f"{where}/*.pem")]
-        keys = [path for path in found if path.parent.name != path.name and b"PRIVATE KEY" in path.read_bytes()]
-        return {_public(load_pem_private_key(path.read_bytes(), None)) for path in keys if path.name != "combined.pem"}
+        found = [path for path in name.rglob("*.pem") if not any(part.startswith(TEMP_PREFIX) for part in path.parts)]
+        kept = [path for path in found if path.name == "privkey.pem" or path.parent.name in ("pending", "parked")]
+        return {_public(load_pem_private_key(path.read_bytes(), None)) for path in kept}
 
     # --- Apache's commands
 
