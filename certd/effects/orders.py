@@ -16,7 +16,7 @@ from certd.challenges import SOLVERS, Solver, make_solver
 from certd.challenges.fetch import Send
 from certd.config import solver_for
 from certd.effects.authorities import Authorities
-from certd.errors import ChallengeError, PkiError, StateError
+from certd.errors import BrokenRecord, ChallengeError, PkiError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
@@ -101,9 +101,10 @@ class OrderEffects:
         return OrderRead(Poll(False, order.retry_after)) if isinstance(read.step, Finalize) else read
 
     def download(self, spec: CertificateSpec, record: Ordering, url: str) -> ev.Issued:
+        """Raises BrokenRecord where the order's key is gone: only a backup can have it."""
         key = self._store.read_pending_key(spec.name, record.key_id)
-        if key is None:
-            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}.pem")
+        _demand_key(key, f"certs/{spec.name}/pending/{record.key_id}.pem")
+        assert key is not None
         chain = self._authorities.client(record.ca).download(url)
         certificates = pki.build_set(key, chain, domains=record.domains, key_type=record.key, now=self._now())
         version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
@@ -159,6 +160,17 @@ class OrderEffects:
         solver = _solver(spec, task.identifier, task.wildcard)
         place = solver.place(task, self._authorities.key(record.ca).key_authorization(task.token))
         return Presented(solver=solver.type, identifier=task.identifier, token=task.token, place=place)
+
+
+def _demand_key(key: bytes | None, path: str) -> None:
+    try:
+        pki.key_type_of(key or b"")
+    except PkiError as error:
+        what = "is missing" if key is None else "is broken"
+        raise BrokenRecord(
+            f"the CA has issued the certificate, but {path}, its key, {what}: restore it from a backup, or wait for "
+            "another order; see 'A broken key of an order' in docs/STATE.md"
+        ) from error
 
 
 def ended(order: OrderFailed) -> ev.OrderEnded:

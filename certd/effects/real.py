@@ -11,7 +11,7 @@ from certd.effects import failures, orders, served
 from certd.effects.account import AccountEffects
 from certd.effects.authorities import Authorities
 from certd.effects.orders import OrderEffects, OrderRead
-from certd.errors import CertdError, ProblemError, StateError
+from certd.errors import BrokenRecord, CertdError, ProblemError, StateError
 from certd.http import Exchanger
 from certd.model import actions as do
 from certd.model import events as ev
@@ -98,6 +98,9 @@ class RealWorld:
         assert isinstance(record, Ordering)
         try:
             return self._pursue(spec, record, action)
+        except BrokenRecord as error:
+            # Time mends nothing here; a finalized order is asked for all the same (I5).
+            return ev.Failed(Step.STORE, Kind.OPERATOR, error.code, str(error))
         except StateError as error:
             return ev.Failed(Step.STORE, Kind.TRANSIENT, error.code, str(error))
         except (CertdError, OSError) as error:

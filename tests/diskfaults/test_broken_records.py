@@ -163,9 +163,7 @@ def test_the_way_out_for_an_account_key_without_a_backup(site: SickSite) -> None
 
 @pytest.mark.parametrize("how", ["empty", "torn", "missing"])
 def test_a_key_of_an_order_that_is_gone(site: SickSite, how: str) -> None:
-    """The order's certificate cannot be had without it: it is told, what is live stays; a backup ends it, or `renew`
-    does once the order is put aside.
-    """
+    """The certificate of that order cannot be had without it: it is told, what is live stays, a backup ends it."""
     site.options.processing_polls = 1_000_000
     site.engine.renew(NAME)
     site.until(lambda: site.finalized() == 3, "the order is finalized")
@@ -179,15 +177,27 @@ def test_a_key_of_an_order_that_is_gone(site: SickSite, how: str) -> None:
     site.start()
     site.options.processing_polls = 1
     site.sleep(timedelta(hours=3))
-    problem = next(one for one in site.all_problems() if one.certificate == NAME)
-    assert key.stem in problem.text, problem
-    assert problem.remedy
+    problem = told(site, Path(f"certs/{NAME}/pending/{key.name}"))
+    assert (problem.code, problem.certificate) == ("broken-record", NAME)
     assert site.server.loaded == served
     site.crash()
     key.write_bytes(sound)
     site.start()
     site.until(lambda: site.renewed(NAME), "the certificate of that order", 2 * DAY)
     assert site.finalized() == 3
+    assert_back_at_work(site)
+
+
+def test_a_key_of_an_order_that_nobody_has(site: SickSite) -> None:
+    """After a day the order is put aside, and another one brings a certificate."""
+    site.options.processing_polls = 1_000_000
+    site.engine.renew(NAME)
+    site.until(lambda: site.finalized() == 3, "the order is finalized")
+    (key,) = (site.state_dir / "certs" / NAME / "pending").iterdir()
+    key.write_bytes(b"")
+    site.options.processing_polls = 1
+    site.until(lambda: site.renewed(NAME), "a certificate", 3 * DAY)
+    assert site.finalized() == 4
     assert_back_at_work(site)
 
 
