@@ -94,6 +94,11 @@ class Apache(LabApache):
 
         eventually(gone, "apache: to be gone")
 
+    def wake(self) -> None:
+        """Let processes that were stopped by SIGSTOP go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
     def close(self) -> None:
         """End it, however it fares, and remove what lies outside its directory."""
         if self.is_running():
