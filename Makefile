@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/.installed
 # Tests that drive real programs keep a core busy each; more than four workers only wait for each other.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 RUNS ?= 5
+# For make disk-faults: into how many tests each story is divided.
+FAULT_SHARES ?= 8
 # For make fuzz: an environment of its own, since its tool is large and made for few Pythons; seconds per target; which.
 FUZZ_VENV := .venv-fuzz
 FUZZ_SECONDS ?= 60
@@ -19,7 +21,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: venv parts ## The one test command: environment, real parts, lint, types, tests
@@ -59,12 +61,22 @@ schema: venv ## Write the JSON Schema of the configuration anew
 	    print(json.dumps(json_schema(OPTIONS), indent=2, ensure_ascii=False))' > docs/certd.schema.json
 
 .PHONY: kill
-kill: venv parts ## SIGKILL certd at every moment of a first issue and of a renewal (about half an hour)
+kill: venv parts ## SIGKILL certd at every act that changes anything, and start it again; prints how many there were
+	CERTD_KILL_SHARES=$(WORKERS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rP --show-capture=stdout \
+	    tests/killpoints $(ARGS)
+
+.PHONY: kill-daemon
+kill-daemon: venv parts ## The same for the whole daemon, threads and all, against Pebble (about half an hour)
 	CERTD_KILL_SHARES=$(WORKERS) $(BIN)/python -m pytest -n $(WORKERS) -rP -k killed tests/system/test_kill.py $(ARGS)
 
 .PHONY: hostile
 hostile: venv parts ## A CA and a responder that misbehave in every way, one name limited among 100; counts the answers
 	CERTD_HOSTILE_NAMES=100 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/hostile $(ARGS)
+
+.PHONY: disk-faults
+disk-faults: venv ## Refuse every call to the disk, with every error it can have, once and for half an hour
+	CERTD_FAULT_SHARES=$(FAULT_SHARES) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rP \
+	    --show-capture=stdout tests/diskfaults/test_disk_faults.py $(ARGS)
 
 .PHONY: bench
 bench: venv ## Measure, and print ratios side by side; nothing passes or fails

@@ -157,8 +157,14 @@ class Process:
         self._catch_signals()
         self.engine.prepare()
         with (
-            StatusSocket(config.runtime_dir / STATUS_NAME, self.view, self._clock.now, group=config.socket_group),
-            ControlSocket(config.runtime_dir / CONTROL_NAME, self.engine, reload=self.reload),
+            ControlSocket(config.runtime_dir / CONTROL_NAME, self.engine, reload=self.reload) as control,
+            StatusSocket(
+                config.runtime_dir / STATUS_NAME,
+                self.view,
+                self._clock.now,
+                group=config.socket_group,
+                beside=control,
+            ),
         ):
             self._begin()
             self._alarm_lane.start()

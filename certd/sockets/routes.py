@@ -57,12 +57,15 @@ class StatusSocket(HttpSocket):
         group: str | None = None,
         deadline: float = 5.0,
         clients: int = 16,
+        beside: HttpSocket | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
+        """`beside`: another socket, whose clients /metrics counts as well."""
         super().__init__(path, self._route, mode=STATUS_MODE, group=group, deadline=deadline, clients=clients)
         self._view = view
         self._clock = clock
+        self._beside = beside
         self._seen = _Kept(view, monotonic, cpu)
         self._health = _Kept(self._make_health, monotonic, cpu)
         self._status = _Kept(self._make_status, monotonic, cpu)
@@ -94,9 +97,10 @@ class StatusSocket(HttpSocket):
         # Imported when first asked for: a daemon that nobody scrapes need not carry the library.
         from certd import metrics
 
-        text = metrics.render(
-            self._view(), self._clock(), {f"status_socket_{k}": v for k, v in self.counters().items()}
-        )
+        counters = {f"status_socket_{k}": v for k, v in self.counters().items()}
+        if self._beside is not None:
+            counters |= {f"control_socket_{k}": v for k, v in self._beside.counters().items()}
+        text = metrics.render(self._view(), self._clock(), counters)
         return Response(200, text, metrics.CONTENT_TYPE)
 
 

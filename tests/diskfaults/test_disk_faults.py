@@ -2,7 +2,7 @@
 
 The engine, the CA and the files are real (`sicksite.py`). Every call below the state directory and the web root is
 refused in turn, with each errno that it can fail with (`sickdisk.py`). The suite takes a sample, another one at each
-run; `make diskfaults` takes every one and prints how many there were.
+run; `make disk-faults` takes every one and prints how many there were.
 """
 
 from __future__ import annotations
@@ -170,8 +170,11 @@ def bench(tmp_path: Path, webroot: Webroot, monkeypatch: pytest.MonkeyPatch) -> 
         made.close()
 
 
-def faults(calls: list[str], share: int) -> list[Fault]:
-    every = [Fault(number, why, lasting) for number, why in points(calls) for lasting in (False, True)]
+def faults_of(calls: list[str]) -> list[Fault]:
+    return [Fault(number, why, lasting) for number, why in points(calls) for lasting in (False, True)]
+
+
+def chosen_of(every: list[Fault], share: int) -> list[Fault]:
     if SHARES:
         return every[share::SHARES]
     step = len(every) / SAMPLE
@@ -184,7 +187,8 @@ def faults(calls: list[str], share: int) -> list[Fault]:
 def test_a_disk_that_refuses(bench: Bench, story: str, share: int) -> None:
     """Nothing escapes a tick, what is live stays whole, the trouble is told; once it is over, all is done, once."""
     live_through: Callable[[Fault], list[str]] = getattr(bench, story)
-    chosen = faults(live_through(NONE), share)
+    every = faults_of(live_through(NONE))
+    chosen = chosen_of(every, share)
     failed = []
     for fault in chosen:
         try:
@@ -192,5 +196,5 @@ def test_a_disk_that_refuses(bench: Bench, story: str, share: int) -> None:
         except Exception as error:  # every one is to be seen
             failed.append(f"{fault}: {bench.refused()}: {error!r}")
             bench.close()
-    print(f"{story}: {len(chosen)} disk faults")
+    print(f"{story}: {len(chosen)} of {len(every)} disk faults")
     assert not failed, "\n".join(failed)
