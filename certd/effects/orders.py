@@ -16,7 +16,7 @@ from certd.challenges import SOLVERS, Solver, make_solver
 from certd.challenges.fetch import Send
 from certd.config import solver_for
 from certd.effects.authorities import Authorities
-from certd.errors import BrokenRecord, ChallengeError, PkiError, StateError
+from certd.errors import BrokenRecord, ChallengeError, PkiError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
@@ -94,7 +94,9 @@ class OrderEffects:
     def finalize(self, spec: CertificateSpec, record: Ordering, url: str) -> OrderRead:
         key = self._store.read_pending_key(spec.name, record.key_id)
         if key is None:
-            raise StateError(f"the key of the order is missing: certs/{spec.name}/pending/{record.key_id}.pem")
+            # As one that is broken: nothing is issued for it yet, so a new order with a new key is the way out.
+            path = f"certs/{spec.name}/pending/{record.key_id}.pem"
+            raise PkiError("key-unreadable", f"the key of the order is missing: {path}")
         order = self._authorities.client(record.ca).finalize(url, pki.make_csr(key, record.domains))
         read = self._interpreted(spec, record, order, [])
         # A CA that has taken the request and calls the order "ready" as before is not to be handed it without end.

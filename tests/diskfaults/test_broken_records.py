@@ -188,6 +188,22 @@ def test_a_key_of_an_order_that_is_gone(site: SickSite, how: str) -> None:
     assert_back_at_work(site)
 
 
+@pytest.mark.parametrize("how", ["empty", "torn", "missing"])
+def test_a_key_of_an_order_that_is_gone_before_finalize(site: SickSite, how: str) -> None:
+    """Another order with another key brings the certificate."""
+    site.ca.faults.lose("challenge", times=None)
+    site.engine.renew(NAME)
+    site.until(lambda: site.state(NAME).phase == "ordering", "an order")
+    (key,) = (site.state_dir / "certs" / NAME / "pending").iterdir()
+    sound = key.read_bytes()
+    key.unlink()
+    if how != "missing":
+        key.write_bytes(DAMAGES[how](sound))
+    site.ca.faults.clear()
+    site.until(lambda: site.finalized() == 3 and site.renewed(NAME), "a certificate")
+    assert_back_at_work(site)
+
+
 def test_a_key_of_an_order_that_nobody_has(site: SickSite) -> None:
     """After a day the order is put aside, and another one brings a certificate."""
     site.options.processing_polls = 1_000_000
@@ -196,8 +212,7 @@ def test_a_key_of_an_order_that_nobody_has(site: SickSite) -> None:
     (key,) = (site.state_dir / "certs" / NAME / "pending").iterdir()
     key.write_bytes(b"")
     site.options.processing_polls = 1
-    site.until(lambda: site.renewed(NAME), "a certificate", 3 * DAY)
-    assert site.finalized() == 4
+    site.until(lambda: site.finalized() == 4 and site.renewed(NAME), "a certificate", 3 * DAY)
     assert_back_at_work(site)
 
 

@@ -97,12 +97,15 @@ def test_a_download_may_be_repeated(registered: Issuance):
 
 
 def test_a_missing_key(registered: Issuance):
-    """An order without its key cannot be finalized or downloaded; it is said, and nothing is made up."""
+    """An order without its key cannot be finalized: another one is needed. Once issued, a person or time is needed."""
     record, url = registered.finalized()
     registered.store.drop_key(NAME, "k1")
-    for action in (do.FinalizeOrder(url), do.DownloadCertificate(url)):
+    for action, expected in (
+        (do.FinalizeOrder(url), (Step.FINALIZE, Kind.NEW_ORDER, "pki:key-unreadable")),
+        (do.DownloadCertificate(url), (Step.STORE, Kind.OPERATOR, "broken-record")),
+    ):
         failed = registered.do(record, action)
-        assert (failed.step, failed.code) == (Step.STORE, "state")
+        assert (failed.step, failed.kind, failed.code) == expected
         assert "pending/k1.pem" in failed.text
 
 
