@@ -16,6 +16,9 @@ FAULT_SHARES ?= 8
 FUZZ_VENV := .venv-fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
+# For make rpm: the versions of Python, and the machines, to build for.
+RPM_PYTHONS ?= 3.12
+RPM_MACHINES ?= x86_64 aarch64
 # More for pytest: make test ARGS="-k gate -x"
 ARGS ?=
 
@@ -97,9 +100,15 @@ fuzz: ## Feed every parser of strangers' bytes, guided by coverage: FUZZ_SECONDS
 	.ci/fuzz $(FUZZ_VENV)
 	PYTHONPATH=.:tests $(FUZZ_VENV)/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
+.PHONY: rpm
+rpm: venv ## Build the packages into dist/, on Debian or RHEL: RPM_PYTHONS="3.11 3.12" RPM_MACHINES="x86_64 aarch64"
+	@for version in $(RPM_PYTHONS); do for machine in $(RPM_MACHINES); do packaging/rpm $$version $$machine; done; done
+
 .PHONY: lock
-lock: ## Lock the newest allowed requirements anew
+lock: ## Lock the newest allowed requirements anew, and with them what the package bundles
 	.ci/lock
+	$(MAKE) --no-print-directory venv
+	packaging/lock
 
 .PHONY: clean
 clean: ## Remove caches and build leftovers
