@@ -70,6 +70,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             return migrate.import_from(args.client, args.directory, args.config, args.state_dir, dry_run=args.dry_run)
         case "adopt":
             return _adopt(args)
+        case "polkit-rule" | "systemd-paths":
+            from certd.cli import host
+
+            return (host.polkit_rule if args.command == "polkit-rule" else host.systemd_paths)(args.config)
         case "explain":
             from certd.cli import explain
 

@@ -33,6 +33,7 @@ LAYERS = {
     "certd.acme": 3,
     "certd.challenges": 4,
     "certd.store": 5,
+    "certd.grants": 5,
     "certd.deploy": 5,
     "certd.budget": 5,
     "certd.effects": 6,

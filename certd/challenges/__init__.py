@@ -65,3 +65,9 @@ def make_solver(spec: SolverSpec) -> Solver:
         known = ", ".join(sorted(SOLVERS))
         raise ChallengeError(f"challenge type {printable(spec.type, 60)} is not known; known: {known}")
     return solver.from_options(spec.options)
+
+
+def written_below(spec: SolverSpec) -> str | None:
+    """The directory that this way of solving writes to; None for one that writes no files."""
+    webroot = spec.options.get("webroot")
+    return webroot if isinstance(webroot, str) else None

@@ -79,6 +79,8 @@ def build_parser(environ: Mapping[str, str] = os.environ) -> argparse.ArgumentPa
     way.add_argument("--links", action="store_true", help="turn the paths of today into links to certd's live files")
     way.add_argument("--undo", action="store_true", help="put back what --links replaced")
     adopt.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    add("polkit-rule", "Print the rule that lets the user certd reload and start the configured servers.")
+    add("systemd-paths", "Print the lines that the unit needs for the directories and groups of the configuration.")
     demo = add("demo", "See all of it work on this machine: a lab CA, an Apache, a renewal.")
     demo.add_argument("--keep", action="store_true", help="leave its files for a look")
     return parser
