@@ -19,6 +19,8 @@ FUZZ_TARGETS ?=
 # For make rpm: the versions of Python, and the machines, to build for.
 RPM_PYTHONS ?= 3.12
 RPM_MACHINES ?= x86_64 aarch64
+# For make test-rpm: the Python that is /usr/bin/python3 here.
+RPM_TEST_PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # More for pytest: make test ARGS="-k gate -x"
 ARGS ?=
 
@@ -103,6 +105,14 @@ fuzz: ## Feed every parser of strangers' bytes, guided by coverage: FUZZ_SECONDS
 .PHONY: rpm
 rpm: venv ## Build the packages into dist/, on Debian or RHEL: RPM_PYTHONS="3.11 3.12" RPM_MACHINES="x86_64 aarch64"
 	@for version in $(RPM_PYTHONS); do for machine in $(RPM_MACHINES); do packaging/rpm $$version $$machine; done; done
+
+.PHONY: test-rpm
+test-rpm: venv ## Build the package for this machine twice, look into it, install, upgrade and remove it (root: in an overlay)
+	.ci/install rpmlint semodule-utils selinux-utils selinux-policy-default policycoreutils || true
+	packaging/rpm $(RPM_TEST_PYTHON) $$(uname -m) build/rpm
+	packaging/rpm $(RPM_TEST_PYTHON) $$(uname -m) build/again
+	CERTD_RPM=$$(ls -t build/rpm/*.rpm | head -n 1) CERTD_RPM_AGAIN=$$(ls -t build/again/*.rpm | head -n 1) \
+	    $(BIN)/python -m pytest tests/packaging/test_built_rpm.py $(ARGS)
 
 .PHONY: lock
 lock: ## Lock the newest allowed requirements anew, and with them what the package bundles

@@ -133,7 +133,7 @@ def test_a_response_is_born_where_the_web_server_looks(tmp_path: Path, moves: li
 
 WRITERS = {"atomicfile.py", "challenges/http01.py", "sockets/server.py"}
 MOVERS = {"rename", "renames", "hardlink_to", "symlink_to"}
-"""Methods of paths, and functions of `os`. Those of OF_MODULES count only there; as methods they are of other things."""
+"""Methods of paths, and functions of `os`. Those of OF_MODULES count only there; as methods they are of others."""
 
 OF_MODULES = {("os", "replace"), ("os", "link"), ("os", "symlink"), ("shutil", "move")}
 
