@@ -200,6 +200,13 @@ def test_installed_root_leaves_no_byte_code_behind(machine: Throwaway) -> None:
     assert "/usr/lib/certd" not in verified
 
 
+def test_installed_the_demo_works(machine: Throwaway) -> None:
+    """A CA, a web server, certd, an issue and a renewal, all by the package alone: it finds itself in new processes."""
+    done = machine.run("sh", "-c", "cd / && certd demo", check=False)
+    assert done.returncode == 0, done.stdout
+    assert "CERTD OK: no problems" in done.stdout
+
+
 def test_installed_manual_pages_are_found(machine: Throwaway) -> None:
     """By man, in the manual's own directories."""
     if not shutil.which("man"):
