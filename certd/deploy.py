@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import selectors
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from certd.errors import CommandFailed
+from certd.errors import CommandDenied, CommandFailed
 from certd.model.records import Activity
 from certd.model.specs import CommandReload, ServiceReload
 from certd.text import printable
@@ -52,6 +53,8 @@ _SYSTEMD = {
     "inactive": Activity.INACTIVE,
     "failed": Activity.FAILED,
 }
+_DENIALS = ("Interactive authentication required", "Access denied", "Permission denied")
+"""What systemctl says when polkit has no rule, when a rule says no, and when there is no polkit."""
 _LSB = {0: Activity.ACTIVE, 3: Activity.INACTIVE}
 
 
@@ -80,17 +83,19 @@ def reload(reload: ServiceReload | CommandReload | None, *, timeout: timedelta, 
     """Ask the server to load its configuration and certificates again; None has nothing to reload.
 
     Success means that the request was accepted, no more: Apache may die of what it loads after that. Raises
-    CommandFailed.
+    CommandFailed; CommandDenied where systemd does not let this user.
     """
     if reload is not None:
-        argv = _systemctl("reload", reload) if isinstance(reload, ServiceReload) else reload.command
-        _succeed(argv, timeout, search_path)
+        if isinstance(reload, ServiceReload):
+            _change("reload", reload, timeout, search_path)
+        else:
+            _succeed(reload.command, timeout, search_path)
 
 
 def start(reload: ServiceReload | CommandReload | None, *, timeout: timedelta, search_path: str = SEARCH_PATH) -> None:
     """Start the server; None has nothing to start. Raises CommandFailed, also where no `start` argv is configured."""
     if isinstance(reload, ServiceReload):
-        _succeed(_systemctl("start", reload), timeout, search_path)
+        _change("start", reload, timeout, search_path)
     elif reload is not None:
         if not reload.start:
             raise CommandFailed(
@@ -156,6 +161,22 @@ def _unit_activity(service: ServiceReload, timeout: timedelta, search_path: str)
         # It died, and systemd will try again after a while.
         return Activity.FAILED
     return _SYSTEMD.get(properties.get("ActiveState", ""), Activity.UNKNOWN)
+
+
+def _change(verb: str, service: ServiceReload, timeout: timedelta, search_path: str) -> None:
+    """Ask systemd, which asks polkit who may. Raises CommandFailed."""
+    try:
+        _succeed(_systemctl(verb, service), timeout, search_path)
+    except CommandFailed as error:
+        # Words, not the exit code: it is 1 for almost everything. The environment has them in English.
+        if not any(words in error.output for words in _DENIALS):
+            raise
+        who = f"user {os.geteuid()}"
+        with contextlib.suppress(KeyError):
+            who = f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+        what = f"{who} is not allowed to {verb} {service.service}: {error}"
+        remedy = "polkit needs the rule that `certd polkit-rule` prints"
+        raise CommandDenied(f"{what}; {remedy}", error.output) from error
 
 
 def _systemctl(verb: str, service: ServiceReload, *options: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ The tree, ours apart from theirs::
     │   └── OcspInvalid           an answer that does not verify
     ├── ChallengeError            a challenge could not be presented or cleaned up
     ├── CommandFailed             a reload, start or after command; carries its output
+    │   └── CommandDenied         the service manager does not let this user reload or start the server
     ├── NotifyFailed              a notice that a command or webhook did not take; carries its Retry-After
     ├── Refused                   an operator's request that cannot be carried out now
     └── IllegalTransition         a bug of ours: an event that the phase does not know
@@ -207,6 +208,12 @@ class CommandFailed(CertdError):
     def __init__(self, text: str, output: str = "") -> None:
         super().__init__(text)
         self.output = output
+
+
+class CommandDenied(CommandFailed):
+    """The service manager does not let certd's user reload or start the server: nothing was done to it."""
+
+    code = "reload-denied"
 
 
 class NotifyFailed(CertdError):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import stat
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from certd import deploy
-from certd.errors import CommandFailed
+from certd.errors import CommandDenied, CommandFailed
 from certd.model.records import Activity
 from certd.model.specs import AfterCommand, CommandReload, ServiceReload
 
@@ -103,6 +105,29 @@ def test_a_refused_reload_says_why(systemctl: Path) -> None:
     text = "`systemctl --no-ask-password reload httpd` failed with exit code 5: Job for httpd.service failed."
     assert str(caught.value) == text
     assert caught.value.output == "first\nJob for httpd.service failed."
+
+
+@pytest.mark.parametrize("words", ["Interactive authentication required.", "Access denied", "Permission denied"])
+@pytest.mark.parametrize(("verb", "act"), [("reload", deploy.reload), ("start", deploy.start)])
+def test_a_denial_names_who_may_not_do_what_and_the_remedy(systemctl: Path, words: str, verb: str, act: Any) -> None:
+    """Without a rule of polkit nothing was done to the server: that is another failure than a refused reload."""
+    path = answer(systemctl, f"echo Failed to {verb} httpd.service: {words} >&2; exit 1")
+    with pytest.raises(CommandDenied) as caught:
+        act(HTTPD, timeout=LONG, search_path=path)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert str(caught.value).startswith(f"user {user} is not allowed to {verb} httpd: ")
+    assert words in str(caught.value)
+    assert "`certd polkit-rule`" in str(caught.value)
+
+
+def test_a_command_that_may_not_do_something_is_no_denial_of_systemd(tmp_path: Path) -> None:
+    """polkit's rule would not help it."""
+    script = tmp_path / "reload"
+    script.write_text("#!/bin/sh\necho Permission denied; exit 1\n")
+    script.chmod(0o755)
+    with pytest.raises(CommandFailed) as caught:
+        deploy.reload(CommandReload((str(script),)), timeout=LONG)
+    assert not isinstance(caught.value, CommandDenied)
 
 
 def test_a_unit_is_never_an_option(systemctl: Path) -> None:

@@ -19,6 +19,7 @@ from certd.status.snapshot import action_name
 CODES_MD = Path(__file__).parents[1] / "docs" / "CODES.md"
 OWN_FAILURES = [
     *("set-rejected", "server-stopped", "server-down", "server-config-broken", "reload-refused", "reload-ineffective"),
+    "reload-denied",
     *("rollback-failed", "not-served", "after-failed", "ocsp-unknown", "ocsp-unreachable", "ocsp-invalid", "revoked"),
     *("expired", "names-changed", "no-answer", "order-too-old", "order-vanished", "parked", "clock-unsure", "held"),
     *("no-certificates", "expiring", "unmanaged", "config-error", "record-broken", "account-refused"),

@@ -10,7 +10,7 @@ from certd.engine import telling
 from certd.engine.gather import Look
 from certd.engine.looks import Looks
 from certd.engine.shared import STEPS_MOST, Shared
-from certd.errors import BrokenRecord, CommandFailed, PkiError, StateError
+from certd.errors import BrokenRecord, CommandDenied, CommandFailed, PkiError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
@@ -161,7 +161,7 @@ class Servers:
                 case _:
                     raise AssertionError(f"{type(action).__name__} has no effect")
         except CommandFailed as error:
-            return ev.CommandRefused(str(error))
+            return ev.CommandRefused(str(error), denied=isinstance(error, CommandDenied))
 
     def _apply(self, subject: Subject, spec: ServerSpec, event: ev.ServerEvent, facts: ServerFacts) -> None:
         with self._of.book.lock(subject):

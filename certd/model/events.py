@@ -178,9 +178,10 @@ class ServerStarted(msgspec.Struct, frozen=True):
 
 
 class CommandRefused(msgspec.Struct, frozen=True):
-    """The reload or start command failed."""
+    """The reload or start command failed. `denied`: it was not even tried, for certd's user may not."""
 
     text: str
+    denied: bool = False
 
 
 class SectionConfirmed(msgspec.Struct, frozen=True):

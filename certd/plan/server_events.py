@@ -150,6 +150,9 @@ def _loading(record: Deploying, _: ev.ReloadReturned | ev.ServerStarted, at: Con
 
 def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -> ServerRecord:
     match record.stage:
+        case DeployStage.RELOADING if event.denied:
+            # Nothing was done to the server, so nothing speaks against the new sets, and the next reload takes them up.
+            return _left(record, "reload-denied", event.text, at)
         case DeployStage.RELOADING if verdict.going_back(record.batch, Blame.RELOAD_REFUSED):
             back = _taken_back(record, ev.TakenBack(Blame.RELOAD_REFUSED, event.text), at)
             return replace(back, wait=timers.after(at.now, REFUSED_SETTLES))
@@ -165,7 +168,7 @@ def _command_refused(record: Deploying, event: ev.CommandRefused, at: Context) -
         case DeployStage.RELOADING_OLD | DeployStage.STARTING_OLD:
             return _left(record, "rollback-failed", event.text, at)
         case _:
-            return _left(record, "server-down", event.text, at)
+            return _left(record, "reload-denied" if event.denied else "server-down", event.text, at)
 
 
 def _taken_back(record: Deploying, event: ev.TakenBack, _: Context) -> Deploying:

@@ -30,6 +30,14 @@ DEPLOYMENT: Final[dict[str, Words]] = {
         "新しいファイルでのリロードをサーバーが拒否したため、元のファイルに戻しました。",
         _SERVER_LOG_JA,
     ),
+    "reload-denied": Words(
+        "certd's user is not allowed to reload or start the server.",
+        "Let polkit allow it: `certd polkit-rule > /etc/polkit-1/rules.d/49-certd.rules`, and see that polkit is "
+        "installed and runs; then `certd renew NAME`, or wait: certd tries again by itself.",
+        "certdの実行ユーザーにはサーバーのリロードや起動の権限がありません。",
+        "polkitで許可してください: `certd polkit-rule > /etc/polkit-1/rules.d/49-certd.rules`。polkitが導入され動作して"
+        "いることも確認してください。その後 `certd renew NAME` を実行するか、自動の再試行を待ちます。",
+    ),
     "reload-ineffective": Words(
         "The reload reported success, but the old certificate is still served.",
         "Check that the virtual host names the files below live/, and that `verify.connect` points to this server.",

@@ -210,6 +210,26 @@ def test_a_command_was_refused(record, stage, blame):
     assert (after.stage, after.blame, after.blame_text) == (stage, blame, "why")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        deploying(STAGE.RELOADING),
+        deploying(STAGE.RELOADING, batch=(FIRST,)),
+        deploying(STAGE.STARTING, batch=(FIRST,), was_active=False),
+    ],
+)
+def test_what_certd_may_not_do_blames_no_set(record):
+    """Nothing was done to the server: the links stay, the reload stays owed, nothing is rejected."""
+    after = advanced(record, ev.CommandRefused("who may", denied=True))
+    assert after == replace(record.settled, failure=told("reload-denied", "who may"), retry=Timer(NOW, NOW + MINUTE))
+
+
+def test_the_way_back_is_gone_whether_or_not_certd_may_start_the_server():
+    """Who starts it by hand finds the old sets."""
+    died = advanced(deploying(STAGE.STARTING), ev.CommandRefused("who may", denied=True))
+    assert (died.stage, died.blame) == (STAGE.RESTORING, Blame.SERVER_DOWN)
+
+
 @pytest.mark.parametrize("stage", [STAGE.RELOADING, STAGE.STARTING])
 def test_there_is_always_the_last_resort(stage):
     """A first set that the server does not load is taken back for its placeholder: other sites are on this server."""
