@@ -63,7 +63,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         case "check":
             from certd.cli import check
 
-            return check.schema() if args.schema else check.check(args.config)
+            return check.schema() if args.schema else check.check(args.config, check.daemon_user())
         case "import":
             from certd.cli import migrate
 

@@ -235,7 +235,13 @@ def _explained(what: str, webroot: str) -> Iterator[None]:
 def _reason(error: OSError, webroot: str) -> str:
     below = f"{webroot}/{'/'.join(_COMPONENTS)}"
     match error.errno:
-        case errno.EACCES | errno.EPERM | errno.EROFS:
+        case errno.EROFS:
+            # Much more often the unit's sandbox than a disk.
+            return (
+                f"{error.strerror}; if this is the sandbox of certd's unit, `certd systemd-paths` prints the lines "
+                f"that let it write to {below}"
+            )
+        case errno.EACCES | errno.EPERM:
             return (
                 f"{error.strerror}; user {_who()} must be able to write to {below}: create it and give it to that user"
             )

@@ -12,6 +12,6 @@ from certd.config.eab import read_eab_key
 from certd.config.jsonschema import json_schema
 from certd.config.loading import load
 from certd.config.schema import AbsolutePath
-from certd.config.surroundings import Surroundings
+from certd.config.surroundings import DaemonUser, Surroundings
 
-__all__ = ["AbsolutePath", "Surroundings", "json_schema", "load", "read_eab_key", "solver_for"]
+__all__ = ["AbsolutePath", "DaemonUser", "Surroundings", "json_schema", "load", "read_eab_key", "solver_for"]

@@ -121,6 +121,9 @@ def _check_key(spec: EabSpec, place: Place, report: Report, around: Surroundings
         read_eab_key(spec, around.environ)
     except ConfigError as error:
         report.error(place.at(key), error.problems[0])
+        return
+    if spec.hmac_key_file is not None and (warning := around.reading_warning(spec.hmac_key_file)) is not None:
+        report.warning(place.at(key), warning)
 
 
 def _trust(raw: str | None, place: Place, report: Report, around: Surroundings) -> Path | None:
@@ -135,6 +138,8 @@ def _trust(raw: str | None, place: Place, report: Report, around: Surroundings) 
         else:
             if not found:
                 report.error(place, f"{path} holds no certificate in PEM form")
+            elif (warning := around.reading_warning(path)) is not None:
+                report.warning(place, warning)
     return path
 
 

@@ -40,6 +40,9 @@ def load(path: Path, *, solvers: SolverTypes, surroundings: Surroundings | None 
     if data is not None:
         included = _included(path, data, sources, report)
         config = resolve(path, data, included, solvers=solvers, around=around, report=report)
+    for number, source in enumerate(sources):
+        if source.path.exists() and (warning := around.reading_warning(source.path)) is not None:
+            report.warning(Place(number), warning)
     errors, warnings = report.lines(sources)
     if errors or config is None:
         raise ConfigError(errors, warnings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from certd.config import Surroundings, load
+from certd.config import DaemonUser, Surroundings, load
 from certd.errors import ConfigError
 from certd.model.specs import Config
 
@@ -50,6 +50,7 @@ class Folder:
         self.environ: dict[str, str] = {}
         self.uid = 0
         self.check_host = True
+        self.daemon: DaemonUser | None = None
 
     def write(self, name: str, text: str, mode: int = 0o640) -> Path:
         """Writes a file; the text may be indented."""
@@ -63,7 +64,7 @@ class Folder:
         """What the main file, with this text, says."""
         if text is not None:
             self.write("config.yaml", text)
-        around = Surroundings(TODAY, self.uid, self.environ, self.check_host)
+        around = Surroundings(TODAY, self.uid, self.environ, self.check_host, self.daemon)
         return load(self.main, solvers=SOLVERS, surroundings=around)
 
     def errors(self, text: str | None = None) -> list[str]:
