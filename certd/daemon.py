@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pwd
 import random
 import signal
 import socket
@@ -99,6 +100,7 @@ class Process:
     def __init__(self, config: Config, *, purpose: str) -> None:
         """Raises LockHeld, StateError, ConfigError."""
         _say_warnings(config)
+        _refuse_root(config.state_dir, purpose)
         self._clock = Clock()
         self._store = Store.open(config.state_dir, purpose=purpose, now=self._clock.now())
         self._world = RealWorld(
@@ -378,6 +380,20 @@ def _say(lines: Iterable[str]) -> None:
             log_event(_log, logging.ERROR, line)
         else:
             sys.stderr.write(f"{line}\n")
+
+
+def _refuse_root(state_dir: Path, purpose: str) -> None:
+    """Root must leave nothing in another user's state directory: the daemon could not change it. Raises StateError."""
+    with contextlib.suppress(FileNotFoundError):
+        owner = state_dir.stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            user = str(owner)
+            with contextlib.suppress(KeyError):
+                user = pwd.getpwuid(owner).pw_name
+            raise StateError(
+                f"{state_dir} belongs to user {user}, who could not use what root writes there; do this as that user: "
+                f"runuser -u {user} -- {purpose}"
+            )
 
 
 def _say_warnings(config: Config) -> None:

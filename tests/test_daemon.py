@@ -66,6 +66,22 @@ def test_prepare_goes_on_and_says_that_it_failed(tmp_path: Path) -> None:
     assert (tmp_path / "state/live/b.example.jp/apache.conf").is_file()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can get into another user's directory")
+@pytest.mark.parametrize("command", ["run", "once", "prepare"])
+def test_root_writes_nothing_into_the_directory_of_the_daemon_s_user(tmp_path: Path, command: str) -> None:
+    """One sentence with the command to run instead; nothing was touched."""
+    config = write(tmp_path)
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, 65534, -1)
+    argv = [sys.executable, "-m", "certd", "-c", str(config), command]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"{state} belongs to user nobody" in done.stderr
+    assert f"runuser -u nobody -- certd {command}" in done.stderr
+    assert list(state.iterdir()) == []
+
+
 def test_a_reload_with_something_in_the_way(tmp_path: Path, process: Process) -> None:
     """The new configuration is taken all the same, and the others get what they need."""
     (tmp_path / "state/live/c.example.jp").mkdir()

@@ -13,6 +13,7 @@ from certd import grants
 
 ROOT = Path(__file__).parents[1]
 UNITS = ROOT / "systemd"
+HARDENING = ROOT / "docs/HARDENING.md"
 EXPOSURE = 2.0
 """`systemd-analyze security` must stay below this."""
 
@@ -91,6 +92,13 @@ def test_the_two_units_are_hardened_alike() -> None:
         *("RuntimeDirectory", "RuntimeDirectoryMode", "ReadWritePaths"),
         *("RestrictAddressFamilies", "SocketBindDeny", "IPAddressDeny", "PrivateNetwork"),
     }
+
+
+def test_the_document_has_every_line() -> None:
+    """Each line of a unit has its reason in docs/HARDENING.md."""
+    text = HARDENING.read_text()
+    for unit in ("certd", "certd-prepare"):
+        assert [name for name in settings(unit) if f"`{name}" not in text] == []
 
 
 @needs_systemd
