@@ -103,12 +103,12 @@ fuzz: ## Feed every parser of strangers' bytes, guided by coverage: FUZZ_SECONDS
 	PYTHONPATH=.:tests $(FUZZ_VENV)/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 .PHONY: rpm
-rpm: venv ## Build the packages into dist/, on Debian or RHEL: RPM_PYTHONS="3.11 3.12" RPM_MACHINES="x86_64 aarch64"
+rpm: venv ## Build the packages into dist/: RPM_PYTHONS="3.11 3.12" RPM_MACHINES="x86_64 aarch64"
 	@for version in $(RPM_PYTHONS); do for machine in $(RPM_MACHINES); do packaging/rpm $$version $$machine; done; done
 
 .PHONY: test-rpm
-test-rpm: venv ## Build the package for this machine twice, look into it, install, upgrade and remove it (root: in an overlay)
-	.ci/install rpmlint semodule-utils selinux-utils selinux-policy-default policycoreutils || true
+test-rpm: venv ## Build the package for this machine twice, look into it; as root, install and remove it in an overlay
+	.ci/install rpmlint || true
 	packaging/rpm $(RPM_TEST_PYTHON) $$(uname -m) build/rpm
 	packaging/rpm $(RPM_TEST_PYTHON) $$(uname -m) build/again
 	CERTD_RPM=$$(ls -t build/rpm/*.rpm | head -n 1) CERTD_RPM_AGAIN=$$(ls -t build/again/*.rpm | head -n 1) \

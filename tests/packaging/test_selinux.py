@@ -71,6 +71,23 @@ def test_each_place_has_the_label_that_servers_may_read(file_contexts: Path, pat
     assert done.stdout.strip() == f"system_u:object_r:{label}:s0"
 
 
+def test_a_policy_without_a_web_server_takes_the_labels_of_keys(tmp_path: Path) -> None:
+    """The type of the challenges may be missing: the module is not refused for that."""
+    if shutil.which("secilc") is None:
+        pytest.skip("secilc is not installed")
+    words = ("(type httpd_sys_content_t)", "(roletype object_r httpd_sys_content_t)")
+    policy = POLICY
+    for word in words:
+        assert word in policy
+        policy = policy.replace(word, "")
+    (tmp_path / "base.cil").write_text(policy)
+    table = tmp_path / "file_contexts"
+    command = ["secilc", "-o", str(tmp_path / "policy"), "-f", str(table), str(tmp_path / "base.cil"), str(MODULE)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert "/var/lib/certd(/.*)?\tsystem_u:object_r:cert_t:s0" in table.read_text().splitlines()
+    assert "certd-challenges" not in table.read_text()
+
+
 class Moves:
     """Every rename and hard link that this process does while `watching`, as (source's, target's) directory."""
 
