@@ -55,7 +55,8 @@ _NO_RULE = """\
 // Printed by `certd polkit-rule`.
 """
 _HEAD = """\
-# What this configuration needs beyond the shipped unit. Printed by `certd systemd-paths`.
+# What this configuration needs beyond the shipped units. Printed by `certd systemd-paths`, for both of them:
+# /etc/systemd/system/certd.service.d/paths.conf and /etc/systemd/system/certd-prepare.service.d/paths.conf
 """
 
 
@@ -83,13 +84,13 @@ def polkit_rule(names: Iterable[str]) -> str:
 
 
 def drop_in(config: Config) -> str:
-    """Lines of a unit for what `config` needs and the shipped unit denies; comments only where it denies nothing.
+    """Lines of both units for what `config` needs and they deny; comments only where they deny nothing.
 
     Raises ConfigError for a path that no unit can name.
     """
     lines = [*_directories(config), *_writable(config), *_groups(config)]
     if not lines:
-        return f"{_HEAD}# Nothing: the shipped unit allows all of it.\n"
+        return f"{_HEAD}# Nothing: they allow all of it.\n"
     return f"{_HEAD}[Service]\n" + "".join(f"{line}\n" for line in lines)
 
 
@@ -100,6 +101,8 @@ def _directories(config: Config) -> list[str]:
         lines.append(f"StateDirectory={_quoted(config.state_dir.name)}")
     if config.runtime_dir != RUNTIME_DIR and config.runtime_dir.parent == Path("/run"):
         lines.append(f"RuntimeDirectory={_quoted(config.runtime_dir.name)}")
+        # The lines are for certd-prepare too, which ends while the daemon runs.
+        lines.append("RuntimeDirectoryPreserve=yes")
     return lines
 
 

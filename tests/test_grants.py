@@ -115,6 +115,7 @@ def test_state_and_runtime_directory_elsewhere() -> None:
     assert lines(config(state_dir="/var/lib/other", runtime_dir="/run/other"))[1:] == [
         "StateDirectory=other",
         "RuntimeDirectory=other",
+        "RuntimeDirectoryPreserve=yes",
     ]
     assert lines(config(state_dir="/srv/certd", runtime_dir="/srv/run"))[1:] == [
         "ReadWritePaths=-/srv/certd",
