@@ -56,6 +56,11 @@ $(INSTALLED): requirements-test.lock pyproject.toml .ci/venv
 parts: ## Pebble, Apache, certbot, dehydrated for the tests: installed on Debian as root, else skipped
 	.ci/parts
 
+.PHONY: monitors
+monitors: venv ## Install NRPE, a Zabbix agent and Prometheus, and run what docs/MONITORING.md says with them
+	.ci/monitors
+	$(BIN)/python -m pytest -q tests/docs/test_monitoring_snippets.py $(ARGS)
+
 .PHONY: demo
 demo: venv parts ## See certd work: a CA, a web server and a renewal on this machine, no root needed
 	$(BIN)/certd demo
