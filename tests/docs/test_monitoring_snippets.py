@@ -50,6 +50,7 @@ class Host:
         """The text, with this test's places for the document's."""
         places = {
             "/usr/lib64/nagios/plugins": self.plugins,
+            "/usr/lib/zabbix/externalscripts": self.plugins,
             "/usr/bin/certd": self.program,
             "/run/certd": self.runtime_dir,
             "/var/lib/node_exporter": self.textfiles,
@@ -150,7 +151,7 @@ def test_the_lines_with_curl(host: Host) -> None:
 def test_the_plug_in(host: Host) -> None:
     """One line, and the exit codes 0, 1 and 2; 2 as well when nobody answers."""
     plugin = host.plugins / "check_certd"
-    plugin.write_text(host.placed(block("#!/bin/sh").text))
+    plugin.write_text(host.placed(block("exec /usr/bin/certd health").text))
     plugin.chmod(0o755)
     assert host.run(str(plugin)).stdout == "CERTD OK: no problems\n"
     host.in_trouble()
@@ -167,7 +168,7 @@ def test_nrpe(host: Host, start: Callable[..., Process], tmp_path: Path) -> None
     """A real NRPE runs the command, and hands on the line and the exit code."""
     nrpe, check = program("nrpe", "nagios-nrpe-server"), program("check_nrpe", "nagios-nrpe-plugin")
     plugin = host.plugins / "check_certd"
-    plugin.write_text(host.placed(block("#!/bin/sh").text))
+    plugin.write_text(host.placed(block("exec /usr/bin/certd health").text))
     plugin.chmod(0o755)
     port = free_port()
     (command,) = lines("command[check_certd]=")
@@ -193,6 +194,9 @@ def test_nrpe(host: Host, start: Callable[..., Process], tmp_path: Path) -> None
 def test_zabbix(host: Host, tmp_path: Path) -> None:
     """The real agent gets the number, the line, the JSON and the time from each parameter."""
     agent = program("zabbix_agentd", "zabbix-agent")
+    script = host.plugins / "certd"
+    script.write_text(host.placed(block("ask() {").text))
+    script.chmod(0o755)
     config = tmp_path / "zabbix_agentd.conf"
     parameters = "\n".join(host.placed(line) for line in lines("UserParameter="))
     config.write_text(f"Hostname=web1\nServer={LOOPBACK}\nAllowRoot=1\nLogFile={tmp_path}/agent.log\n{parameters}\n")
