@@ -85,7 +85,7 @@ def commands(name: str) -> Iterator[str]:
             for line in block.text.splitlines():
                 yield from _in_a_line(line.removeprefix("# "))
     for quoted in re.findall(r"`(certd [^`]+)`", prose(name).replace("\n", " ")):
-        yield from _in_a_line(quoted)
+        yield from _in_a_line(quoted.replace("\\|", "|"))  # as in a table
 
 
 def _in_a_line(line: str) -> Iterator[str]:
