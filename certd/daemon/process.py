@@ -16,9 +16,6 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -31,7 +28,7 @@ from certd.alarms import AlarmLane, Alarms, Faults, Post
 from certd.challenges import OPTIONS
 from certd.clock import Clock
 from certd.config import load
-from certd.effects import served
+from certd.daemon.patience import longest_after, longest_look
 from certd.effects.real import RealWorld
 from certd.engine import Engine, progress
 from certd.errors import CertdError, ConfigError, StateError
@@ -46,7 +43,7 @@ from certd.systemd import ServiceManager
 
 _log = logging.getLogger(__name__)
 
-DONE, FAILED, USAGE = 0, 1, 2
+DONE, FAILED = 0, 1
 TURN = timedelta(seconds=5)
 """How often the main thread looks around: STATUS for the service manager, the time on disk."""
 BETWEEN_FIRST_TICKS = timedelta(microseconds=500)
@@ -62,36 +59,6 @@ _MADE_ONCE = {
     "socket_group": "status_group",
 }
 """Fields of the configuration, and their keys, that a reload reads but only a start can use."""
-
-
-def run(config_path: Path) -> int:
-    """`certd run`: the daemon, until SIGTERM or SIGINT. Returns the exit code."""
-    with _explained() as outcome:
-        config = load(config_path, solvers=OPTIONS)
-        logs.set_up(config.log_level)
-        with Process(config, purpose="certd run") as process:
-            outcome.code = process.serve()
-    return outcome.code
-
-
-def once(config_path: Path, *, wait: bool) -> int:
-    """`certd once`: everything that is due, to its end; without `wait` to the first gate. Returns the exit code."""
-    with _explained() as outcome:
-        config = load(config_path, solvers=OPTIONS)
-        logs.set_up(config.log_level)
-        with Process(config, purpose="certd once") as process:
-            outcome.code = process.drive(wait=wait)
-    return outcome.code
-
-
-def prepare(config_path: Path) -> int:
-    """`certd prepare`: placeholders where no usable version exists; no network. Returns the exit code."""
-    with _explained() as outcome:
-        config = load(config_path, solvers=OPTIONS)
-        logs.set_up(config.log_level)
-        with Process(config, purpose="certd prepare") as process:
-            outcome.code = FAILED if process.engine.prepare() else DONE
-    return outcome.code
 
 
 class Process:
@@ -331,55 +298,6 @@ class Process:
 
     def _hear_warning(self, name: str, warning: str | None) -> None:
         self.engine.hear_warning(name, warning)
-
-
-def longest_after(config: Config) -> timedelta:
-    """What the `after` commands of one server may take, one after the other: nobody hangs who waits for these."""
-    times: defaultdict[str, timedelta] = defaultdict(timedelta)
-    for spec in config.certificates.values():
-        for deployment in spec.deploy:
-            times[deployment.server] += sum((command.timeout for command in deployment.after), timedelta())
-    return max(times.values(), default=timedelta())
-
-
-def longest_look(config: Config) -> timedelta:
-    """What one look at all that one server serves may take, where every handshake uses its time up."""
-    handshakes: Counter[str] = Counter()
-    for spec in config.certificates.values():
-        for deployment in spec.deploy:
-            if (verify := deployment.verify) is not None:
-                handshakes[deployment.server] += len(verify.connect) * max(1, len(verify.names)) * served.IN_A_ROW
-    return timedelta(seconds=served.HANDSHAKE) * (max(handshakes.values(), default=0) / served.AT_ONCE)
-
-
-class _Outcome:
-    """The exit code of a command."""
-
-    def __init__(self) -> None:
-        self.code = DONE
-
-
-@contextmanager
-def _explained() -> Iterator[_Outcome]:
-    """Errors of ours become one sentence on stderr and an exit code; never a traceback."""
-    outcome = _Outcome()
-    try:
-        yield outcome
-    except ConfigError as error:
-        _say(error.problems)
-        outcome.code = USAGE
-    except CertdError as error:
-        _say([f"certd: {error}"])
-        outcome.code = FAILED
-
-
-def _say(lines: Iterable[str]) -> None:
-    """Why it ends: for a person as it is, for the journal as the errors that they are (`journalctl -p err`)."""
-    for line in lines:
-        if logs.under_systemd():
-            log_event(_log, logging.ERROR, line)
-        else:
-            sys.stderr.write(f"{line}\n")
 
 
 def _refuse_root(state_dir: Path, purpose: str) -> None:

@@ -18,7 +18,8 @@ import yaml
 
 from certd.challenges import OPTIONS
 from certd.config import load
-from certd.daemon import Process, longest_after, longest_look
+from certd.daemon.patience import longest_after, longest_look
+from certd.daemon.process import Process
 from certd.errors import ConfigError
 from certd.model.codes import Code
 
@@ -179,7 +180,7 @@ def test_a_signal_to_reload_never_ends_the_daemon(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever reading the file comes to, also what nobody foresaw: it is told, and the old one stays at work."""
-    monkeypatch.setattr("certd.daemon.load", lambda *_, **__: [][0])
+    monkeypatch.setattr("certd.daemon.process.load", lambda *_, **__: [][0])
     process._reload = True
     assert not process._turn()
     assert "IndexError" in (process.view().config_error or "")
