@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from certd.challenges import OPTIONS
-from certd.config import load
+from certd.config import Surroundings, load
 from certd.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -105,12 +105,17 @@ def test_rpm_understands_the_spec(define: list[str], python: str, release: str) 
     assert {f"bundled(python3dist({name}))" for name in locked(LOCK)} <= set(lines)
 
 
+ELSEWHERE = Surroundings.current(check_host=False)
+"""The package makes the directories that its configuration names; this machine has none of them."""
+
+
 def test_the_packaged_configuration_asks_for_what_only_the_operator_knows() -> None:
     """Each mistake that `certd check` finds in it stands at a place marked with FILL IN."""
     with pytest.raises(ConfigError) as caught:
         load(PACKAGING / "config.yaml", solvers=OPTIONS)
     lines = (PACKAGING / "config.yaml").read_text().splitlines()
-    mistakes = [*caught.value.problems, *caught.value.warnings]
+    told = [*caught.value.problems, *caught.value.warnings]
+    mistakes = [line for line in told if "no directory /var/lib/certd-challenges" not in line]  # the package makes it
     assert len(mistakes) == 3
     for mistake in mistakes:
         number = int(mistake.split(":")[1])
@@ -134,12 +139,12 @@ def test_the_packaged_configuration_is_complete_once_it_is_filled_in(tmp_path: P
         text = text.replace(blank, filled)
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    (warning,) = load(path, solvers=OPTIONS).warnings
+    (warning,) = load(path, solvers=OPTIONS, surroundings=ELSEWHERE).warnings
     assert "no certificate is configured" in warning
     sample = "# certificates:\n#   - domains: [www.example.jp, example.jp]\ncertificates: []\n"
     assert sample in text
     path.write_text(text.replace(sample, sample.replace("certificates: []\n", "").replace("# ", "")))
-    config = load(path, solvers=OPTIONS)
+    config = load(path, solvers=OPTIONS, surroundings=ELSEWHERE)
     assert list(config.certificates) == ["www.example.jp"]
     assert config.warnings == ()
     directory = "/var/lib/certd-challenges"

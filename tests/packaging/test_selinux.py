@@ -161,8 +161,8 @@ def test_nothing_else_moves_files() -> None:
     found = set()
     for path in sorted((ROOT / "certd").rglob("*.py")):
         name = path.relative_to(ROOT / "certd").as_posix()
-        if name.startswith("lab/"):
-            continue  # not the daemon
+        if name.startswith(("lab/", "migrate/")):
+            continue  # not the daemon: nothing that it reads or serves comes from there but through the store
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Attribute(attr=attr) if attr in MOVERS:
