@@ -201,15 +201,23 @@ def _decide_ordering(
         return dropped
     # A clock that may be wrong gives nothing up: the CA is asked, and its answer brings the time.
     give_up = record.give_up if facts.clock_sure else None
-    if give_up is not None and now >= give_up:
+    blocked = ca_blocker(facts.ca, now)
+    if give_up is not None and now >= give_up and (blocked or _nothing_came(record, facts, now)):
         return do.Park()
-    if blocked := ca_blocker(facts.ca, now):
+    if blocked:
         return replace(blocked, wake=give_up)
     if facts.step is None:
         if timers.due(record.poll, now):
             return do.ReadOrder()
         return do.Wait(record.poll.until, _polling_code(record), give_up)
     return _pursue(facts, now)
+
+
+def _nothing_came(record: Ordering, facts: CertificateFacts, now: datetime) -> bool:
+    """Whether there is nothing to be had of an order whose time is over. After a downtime it is asked once before."""
+    if facts.step is None:
+        return not timers.due(record.poll, now)
+    return not isinstance(facts.step, orders.Download | orders.OrderFailed)
 
 
 def _pursue(facts: CertificateFacts, now: datetime) -> do.CertificateAction:

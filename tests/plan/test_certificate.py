@@ -257,8 +257,23 @@ def test_a_finalized_order_is_never_dropped(wanted):
 def test_an_order_is_parked():
     """At its time to give up, even while the CA holds us off."""
     late = order(finalized_at=NOW - DAY, give_up=NOW)
-    assert decided(late) == do.Park()
+    assert decided(replace(late, poll=timer(20 * SECOND))) == do.Park()
     assert decided(late, facts(ca=ca(held_until=NOW + HOUR))) == do.Park()
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (None, do.ReadOrder()),
+        (orders.Poll(True), do.Park()),
+        (orders.Finalize("https://ca/f"), do.Park()),
+        (orders.Download("https://ca/d"), do.DownloadCertificate("https://ca/d")),
+        (orders.OrderFailed("", "no"), do.EndOrder(orders.OrderFailed("", "no"))),
+    ],
+)
+def test_an_order_is_asked_before_it_is_parked(step, expected):
+    """After a downtime its certificate may have been there for long: no second one is ordered beside it."""
+    assert decided(order(finalized_at=NOW - DAY, give_up=NOW), facts(step=step)) == expected
 
 
 def test_a_clock_that_may_be_wrong_gives_nothing_up():
