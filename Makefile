@@ -96,6 +96,10 @@ bench: venv ## Measure, and print ratios side by side; nothing passes or fails
 simulate: venv ## 100,000 certificates for three years in virtual time: does anything expire, or stampede?
 	$(BIN)/python tests/simulate/run.py $(ARGS)
 
+.PHONY: explore
+explore: venv ## Interrupt the modelled engine at every step in every way, and by pairs; counts runs and violations
+	$(BIN)/python tests/exploration/run.py $(ARGS)
+
 .PHONY: vhosts
 vhosts: venv parts ## 200 virtual hosts while somebody reloads, RUNS times: counts links moved meanwhile, and deaths
 	@for run in $$(seq $(RUNS)); do \

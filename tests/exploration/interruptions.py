@@ -57,7 +57,7 @@ class Act(StrEnum):
 
 
 KINDS: Mapping[Act, frozenset[Interruption]] = {
-    Act.RECORD: CRASHES - {Interruption.CRASH_BEFORE} | OUTSIDE | {Interruption.FAIL},
+    Act.RECORD: frozenset(Interruption) - {Interruption.CRASH_BEFORE},
     Act.EFFECT: frozenset(Interruption),
     Act.LOOK: OUTSIDE | {Interruption.FAIL},
 }

@@ -49,6 +49,8 @@ class MemoryStore:
         self.accounts: dict[str, AccountRecord] = {}
         self.daemon: DaemonRecord | None = None
         self.sets: defaultdict[str, dict[int, Version]] = defaultdict(dict)
+        self.stored: set[str] = set()
+        """Fingerprints of all sets that there ever were, pruned ones as well."""
         self.links: dict[str, int] = {}
         self.pending: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self.parked: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
@@ -141,7 +143,12 @@ class MemoryStore:
         placeholder = not certificates.chain
         number = max([*self.sets[name], self.links.get(name, 0)], default=0) + 1
         version = Version(certificates.leaf, certificates.privkey, placeholder, self.timeline.now)
-        self._write(f"add version of {name}", lambda: self.sets[name].__setitem__(number, version))
+
+        def add() -> None:
+            self.sets[name][number] = version
+            self.stored.add(version.leaf.fingerprint)
+
+        self._write(f"add version of {name}", add)
         return number
 
     def versions(self, name: str) -> list[int]:

@@ -50,6 +50,8 @@ class ModelApache:
         """Fingerprints that its configuration test refuses."""
         self.dies_of: set[str] = set()
         """Fingerprints that it dies of while it loads."""
+        self.breaks: set[str] = set()
+        """Fingerprints that it loads, and then cannot serve: the handshakes of one site fail."""
         self.loading: Loading | None = None
         self.excused = False
         """Somebody else has stopped or killed it, and nobody need start it."""
@@ -114,13 +116,18 @@ class ModelApache:
     def kill(self) -> None:
         self._down(Activity.FAILED)
 
-    def shown(self, name: str) -> str | None:
-        """The fingerprint that a handshake for this name shows; None: nobody listens."""
+    @property
+    def listens(self) -> bool:
         self.catch_up()
-        if self.activity is not Activity.ACTIVE or not self.served:
+        return self.activity is Activity.ACTIVE and bool(self.served)
+
+    def shown(self, name: str) -> str | None:
+        """The fingerprint that a handshake for this name shows; None: nobody listens, or the handshake fails."""
+        if not self.listens:
             return None
         visible = [one for one in self.names if one not in self.no_vhost]
-        return self.served.get(name if name in visible else visible[0])
+        shown = self.served.get(name if name in visible else visible[0])
+        return None if shown in self.breaks else shown
 
     def catch_up(self) -> None:
         """Do what loading has come to do by now."""

@@ -39,6 +39,9 @@ class ModelCa:
         self._timeline = timeline
         self.orders: dict[str, ModelOrder] = {}
         self.account_key: bytes | None = None
+        """Known since its registration, which has spent the EAB credentials."""
+        self.turned_down: set[str] = set()
+        """Parked orders whose certificate came, and is for other names than are wanted by now."""
         self.lag = timedelta(0)
         """How long the responder does not know a new certificate."""
         self.lags: dict[str, timedelta] = {}

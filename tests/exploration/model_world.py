@@ -160,7 +160,10 @@ class ModelWorld:
         key = key or self.store.read_pending_key(spec.name, parked.key_id)
         if status != "valid" or leaf is None:
             return ev.ParkedAsked(parked.order_url, gone=status == "invalid")
-        if key is None or set(leaf.names) != set(spec.domains):
+        if key is None:
+            return ev.ParkedAsked(parked.order_url, gone=True)
+        if set(leaf.names) != set(spec.domains):
+            self.ca.turned_down.add(parked.order_url)
             return ev.ParkedAsked(parked.order_url, gone=True)
         try:
             version = self.store.add_version(spec.name, IssuedSet(leaf, key), group=None, combined=False)
@@ -220,8 +223,10 @@ class ModelWorld:
         try:
             shown = self._act(Act.LOOK, f"look {apache.unit}", lambda: apache.shown(part.name), QUESTION)
         except EffectFailed:
-            shown = None
-        return Seen(part.name, Sight.REFUSED if shown is None else Sight.LEAF, shown)
+            return Seen(part.name, Sight.REFUSED, None)
+        if shown is None:
+            return Seen(part.name, Sight.BROKEN if apache.listens else Sight.REFUSED, None)
+        return Seen(part.name, Sight.LEAF, shown)
 
     # --- servers ------------------------------------------------------------------------------------------------
 
@@ -280,8 +285,10 @@ class ModelWorld:
             return ev.Failed(Step.ACCOUNT, Kind.TRANSIENT, "connect-failed", "no answer")
 
     def _account(self, action: do.AccountAction, key: bytes) -> ev.AccountEvent:
-        if self.ca.account_key is None and isinstance(action, do.Register):
-            self.ca.account_key = key
+        if isinstance(action, do.Register):
+            spent = self.ca.account_key is not None
+            assert action.find_first or not spent, "I7: the spent EAB credentials are used again"
+            self.ca.account_key = self.ca.account_key or key
         if self.ca.account_key != key:
             return ev.AccountUnknown("acme:account-does-not-exist", "the CA does not know the account key")
         contact = action.contact if isinstance(action, do.UpdateContact) else None

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
-import types
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
 from exploration import scenarios as of
 from exploration.interruptions import Interruption
-from exploration.scenario import Scenario
+from exploration.mutation import Mutant
 
-NONE: frozenset[Interruption] = frozenset()
 AFTER = frozenset({Interruption.CRASH_AFTER})
 FOREIGN = frozenset({Interruption.FOREIGN_RELOAD, Interruption.FOREIGN_EARLIER})
 
 GATE = "certd.plan.gate"
 CERTIFICATE, CERTIFICATE_EVENTS = "certd.plan.certificate", "certd.plan.certificate_events"
 CERTIFICATE_FAILURES = "certd.plan.certificate_failures"
-SERVER, SERVER_EVENTS = "certd.plan.server", "certd.plan.server_events"
+SERVER, SERVER_EVENTS, VERDICT = "certd.plan.server", "certd.plan.server_events", "certd.plan.verdict"
+ACCOUNT, LIVES = "certd.plan.account", "certd.engine.lives"
 SERVERS, SHARED, CERTIFICATES = "certd.engine.servers", "certd.engine.shared", "certd.engine.certificates"
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """`module`'s source with `old` replaced by `new`; a run of the scenario without or with `kinds` must notice."""
-
-    name: str
-    module: str
-    old: str
-    new: str
-    scenario: Scenario
-    kinds: frozenset[Interruption] = NONE
-
-
 MUTANTS = (
-    Mutant("the gate ignores activate_at", GATE, "lately.asked_at >= activate_at", "True", of.RENEWAL_OF_ONE),
+    Mutant(
+        "the gate ignores activate_at", GATE, "lately.asked_at >= activate_at", "True", of.RENEWAL_OF_ONE, breaks="I2"
+    ),
     Mutant(
         "the gate needs no answer",
         GATE,
         "return Closed(deadline, _unconfirmed(check))",
         "return Open()",
         of.LAGGING,
+        breaks="I2",
     ),
     Mutant(
         "an answer is good forever",
@@ -52,6 +36,7 @@ MUTANTS = (
         "timedelta(0) <= now - check.asked_at",
         of.LAGGING,
         frozenset({Interruption.DOWN_HOUR}),
+        breaks="I2",
     ),
     Mutant("the deadline opens nothing", GATE, "if now >= deadline:", "if False:", of.SILENT_ONE),
     Mutant(
@@ -67,6 +52,7 @@ MUTANTS = (
         "attempts = ledger.attempts + 1 if ledger.goal == wanted else 1",
         "attempts = 1",
         of.INVALID,
+        breaks="I4",
     ),
     Mutant(
         "attempts are cleared at Issued",
@@ -82,6 +68,7 @@ MUTANTS = (
         "retry=None,",
         of.RENEWAL_OF_ONE,
         AFTER,
+        breaks="I4",
     ),
     Mutant(
         "the orders of the day are forgotten",
@@ -89,6 +76,7 @@ MUTANTS = (
         "orders=(*(at for at in ledger.orders if at > now - DAY), now),",
         "orders=(now,),",
         of.INVALID,
+        breaks="I4",
     ),
     Mutant(
         "a finalized order is dropped for other names",
@@ -97,6 +85,7 @@ MUTANTS = (
         "",
         of.RENEWAL_OF_ONE,
         frozenset({Interruption.ADD_NAME}),
+        breaks="I5",
     ),
     Mutant(
         "giving up drops the order",
@@ -104,6 +93,7 @@ MUTANTS = (
         "return Idle(ledger=replace(ledger, parked=(*ledger.parked, parked)))",
         "return Idle(ledger=ledger)",
         of.SLOW,
+        breaks="I5",
     ),
     Mutant(
         "the key of a parked order is swept away",
@@ -111,6 +101,7 @@ MUTANTS = (
         "self.store.sweep_keys(spec.name, parked)",
         "self.store.sweep_keys(spec.name, set())",
         of.SLOW,
+        breaks="I5",
     ),
     Mutant(
         "Installed is confirmed without its server",
@@ -164,6 +155,7 @@ MUTANTS = (
         "False",
         of.RENEWAL_OF_ONE,
         FOREIGN,
+        breaks="I2",
     ),
     Mutant(
         "links go back while a reload loads",
@@ -172,6 +164,7 @@ MUTANTS = (
         "if False:",
         of.RENEWAL_OF_ONE,
         frozenset({Interruption.ANSWER_LOST}),
+        breaks="I2",
     ),
     Mutant(
         "a reload is believed before it can have begun",
@@ -180,6 +173,7 @@ MUTANTS = (
         "loaded = now",
         of.HASTY,
         frozenset({Interruption.DOWN_HOUR}),
+        breaks="I2",
     ),
     Mutant(
         "nothing is looked at",
@@ -210,6 +204,7 @@ MUTANTS = (
         "self._of.book._servers[spec.id] = begun",
         of.RENEWAL_INCLUDE,
         AFTER,
+        breaks="I3",
     ),
     Mutant(
         "a swap counts as a reload",
@@ -217,6 +212,7 @@ MUTANTS = (
         "    if at.spec.reload is None:\n",
         "    if True:\n",
         of.RENEWAL_OF_ONE,
+        breaks="I3",
     ),
     Mutant(
         "suspects are not tried apart",
@@ -239,6 +235,7 @@ MUTANTS = (
         "for other in ():\n            self.owe(other)",
         of.TWO_SERVERS,
         AFTER,
+        breaks="I3",
     ),
     Mutant(
         "a roll-back comes between a decision and its swap",
@@ -263,36 +260,74 @@ MUTANTS = (
         "return False",
         of.TWO_SERVERS,
         FOREIGN,
+        breaks="I2",
+    ),
+    Mutant(
+        "a placeholder is worth going back to for one site",
+        LIVES,
+        "and self._store.is_placeholder(name, version):",
+        "and False:",
+        of.FIRST_HARMFUL,
+        breaks="I1",
+    ),
+    Mutant(
+        "any set is gone back to for one site",
+        VERDICT,
+        "if blame is not Blame.REGRESSION:",
+        "if True:",
+        of.FIRST_HARMFUL,
+        breaks="I1",
+    ),
+    Mutant(
+        "what was live before is the number before",
+        CERTIFICATE_EVENTS,
+        "previous=at.facts.link,\n    )\n\n\ndef _orphans",
+        "previous=event.version - 1,\n    )\n\n\ndef _orphans",
+        of.DEADLY_SHARED,
+        AFTER,
+    ),
+    Mutant(
+        "a set that was never live is gone back to",
+        CERTIFICATE_EVENTS,
+        "return tuple(one for one in range(link + 1, version) if one not in ledger.rejected)",
+        "return ()",
+        of.RENEWAL_OF_ONE,
+        frozenset({Interruption.ROLLBACK}),
+        after_crash=True,
+    ),
+    Mutant(
+        "an order whose time is over is parked unasked",
+        CERTIFICATE,
+        "return not timers.due(record.poll, now)",
+        "return True",
+        of.RENEWAL_OF_ONE,
+        frozenset({Interruption.DOWN_DAY}),
+        breaks="I5",
+    ),
+    Mutant(
+        "a set waits beyond the end of what is live",
+        GATE,
+        "return staged.deadline if live is None else min(staged.deadline, live.leaf.not_after - BEFORE_EXPIRY)",
+        "return staged.deadline + timedelta(hours=1)",
+        of.NEARLY,
+        breaks="I6",
+    ),
+    Mutant(
+        "a failed registration forgets the key",
+        ACCOUNT,
+        "return KeyWritten(directory=spec.directory, ledger=ledger, fresh=False, retry=retry)",
+        "return NoKey()",
+        of.FIRST,
+        frozenset({Interruption.FAIL}),
+        breaks="I7",
+    ),
+    Mutant(
+        "a registration is not written ahead",
+        ACCOUNT,
+        "return replace(record, fresh=False, ledger=ledger)",
+        "return replace(record, ledger=ledger)",
+        of.FIRST,
+        AFTER,
+        breaks="I7",
     ),
 )
-
-
-@contextmanager
-def applied(mutant: Mutant) -> Iterator[None]:
-    """While the context lasts, the functions of the module have the code of its mutated source."""
-    module = importlib.import_module(mutant.module)
-    assert module.__file__ is not None
-    source = Path(module.__file__).read_text()
-    assert source.count(mutant.old) == 1, f"{mutant.name}: its place is gone or no longer unique"
-    mutated = types.ModuleType(mutant.module)
-    exec(compile(source.replace(mutant.old, mutant.new), module.__file__, "exec"), mutated.__dict__)
-    originals = [(function, function.__code__) for function in _functions(module).values()]
-    replacements = _functions(mutated)
-    try:
-        for name, function in _functions(module).items():
-            function.__code__ = replacements[name].__code__
-        yield
-    finally:
-        for function, code in originals:
-            function.__code__ = code
-
-
-def _functions(module: types.ModuleType) -> dict[str, types.FunctionType]:
-    """The functions and methods that the module defines, by qualified name."""
-    found = {}
-    for value in vars(module).values():
-        members = [value, *vars(value).values()] if isinstance(value, type) else [value]
-        for member in members:
-            if isinstance(member, types.FunctionType) and member.__module__ == module.__name__:
-                found[member.__qualname__] = member
-    return found

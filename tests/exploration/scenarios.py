@@ -99,6 +99,12 @@ RENEWAL_INCLUDE = Scenario("renewal of two through Include", names=("a", "b"), l
 REFUSED = _poison("refuses", "b", Scenario("renewal of three, one is refused", live_age=DUE))
 DEADLY = _poison("dies_of", "b", Scenario("renewal of three, the server dies of one", live_age=DUE))
 FIRST_DEADLY = _poison("dies_of", "b", Scenario("first issuance of two, the server dies of one", names=("a", "b")))
+HARMFUL = _poison(
+    "breaks", "b", Scenario("renewal of two, one site does not work with its set", ("a", "b"), live_age=DUE)
+)
+FIRST_HARMFUL = _poison(
+    "breaks", "b", Scenario("first issuance of two, one site does not work with its set", names=("a", "b"))
+)
 TWO_SERVERS = Scenario(
     "one certificate on two servers", names=("a", "b"), servers=("web", "mail"), shared=frozenset("a"), live_age=DUE
 )

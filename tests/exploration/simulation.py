@@ -93,7 +93,8 @@ class Simulation:
         if self.world.presented and not self.scenario.stuck:
             raise Violation(f"responses are left behind: {self.world.presented}")
         for name, version in self.abandoned.items():
-            if self.store.links[name] == version:
+            # Nor under another number.
+            if self.store.sets[name][self.store.links[name]].leaf == self.store.sets[name][version].leaf:
                 raise Violation(f"{name}: version {version} is live, which the operator rolled back from")
         for name, record in self.store.certificates.items():
             if isinstance(record.ledger.requested, Request) and name not in self.scenario.stuck:
@@ -169,7 +170,7 @@ class Simulation:
     # --- what others do -----------------------------------------------------------------------------------------
 
     def _outside(self, kind: Interruption, label: str) -> None:
-        apache = self.web
+        apache = next((one for one in self.apaches.values() if label.endswith(f" {one.unit}")), self.web)
         name = next((one for one in self.scenario.names if label.endswith(f" {one}")), self.scenario.names[0])
         match kind:
             case Interruption.FOREIGN_RELOAD:

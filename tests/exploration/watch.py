@@ -48,7 +48,7 @@ class Watch:
         self._row: defaultdict[str, list[datetime]] = defaultdict(list)
         """Orders in a row since a certificate went live and was served."""
         self._given_up: dict[str, datetime] = {}
-        """When each finalized order may be given up."""
+        """When each finalized order may be given up, counted from the record that says that finalize is to be sent."""
         self._goal: dict[str, tuple[str, ...]] = {}
         self.up_since: datetime = timeline.now
 
@@ -141,6 +141,11 @@ class Watch:
                     now < self._given_up[order.url] - TOLERANCE,
                     f"I5: a second order for {name} while {order.url} is finalized",
                 )
+        for version, known in self._store.sets[name].items():
+            waits = version > self._store.links.get(name, version) and version not in record.ledger.rejected
+            fits = set(known.leaf.names) == set(spec.domains) and now < known.leaf.not_after
+            good = known.leaf.fingerprint not in self._ca.revoked
+            _deny(waits and fits and good, f"I5: a second order for {name} while version {version} waits to go live")
 
     def _least_wait(self, name: str, orders: int) -> timedelta:
         link = self._store.links.get(name)
@@ -154,9 +159,9 @@ class Watch:
     def _unused(self, order: ModelOrder) -> bool:
         if order.finalized_at is None or self._ca.status(order) not in ("processing", "valid"):
             return False
-        return order.leaf is None or all(
-            version.leaf != order.leaf for version in self._store.sets[order.name].values()
-        )
+        if order.url in self._ca.turned_down:
+            return False
+        return order.leaf is None or order.leaf.fingerprint not in self._store.stored
 
     def _gives_up(self, name: str, finalized_at: datetime) -> datetime:
         link = self._store.links.get(name)
@@ -172,9 +177,9 @@ class Watch:
     def moment(self) -> None:
         """Time has moved."""
         now = self._timeline.now
-        for order in self._ca.orders.values():
-            if order.finalized_at is not None and order.url not in self._given_up:
-                self._given_up[order.url] = self._gives_up(order.name, order.finalized_at)
+        for name, record in self._store.certificates.items():
+            if isinstance(record, Ordering) and record.finalized_at is not None and record.order_url is not None:
+                self._given_up.setdefault(record.order_url, self._gives_up(name, record.finalized_at))
         for name, record in self._store.certificates.items():
             if not isinstance(record, Staged) or name not in self._store.links or record.ledger.hold is not None:
                 continue
