@@ -26,7 +26,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: venv parts ## The one test command: environment, real parts, lint, types, tests
@@ -35,6 +35,11 @@ test: venv parts ## The one test command: environment, real parts, lint, types, 
 	$(MAKE) --no-print-directory --keep-going lint types || failed=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) || failed=$$?; \
 	exit $$failed
+
+.PHONY: test-service
+test-service: venv parts ## The service on a booted systemd: install, reload by polkit, sandbox, reboot, upgrade (root, Debian)
+	@.ci/service
+	CERTD_TEST_SERVICE=1 $(BIN)/python -m pytest -s -p no:cacheprovider tests/service $(ARGS)
 
 .PHONY: lint
 lint: venv ## Style, bans and formatting (ruff)

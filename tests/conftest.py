@@ -17,7 +17,7 @@ PARTS = {
 }
 """Fixtures that need installed programs: their tests get the marker `parts`."""
 
-TRIED_TWICE = {"system", "hostile", "lab", "parts_selftest"}
+TRIED_TWICE = {"system", "hostile", "lab", "parts_selftest", "service"}
 """Folders, besides the marker `parts`, whose tests wait for real programs. On a loaded machine one may be starved of
 time: it is tried once more, and the summary says so (R). A test that fails twice has failed."""
 
