@@ -21,14 +21,24 @@ from certd.model import events as ev
 from certd.model import orders
 from certd.model.codes import Kind
 from certd.model.facts import AccountFacts, CaFacts, CertificateFacts, Live
-from certd.model.records import AccountLedger, CertificateRecord, Idle, KeyType, Leaf, Ordering, Registered, Step
+from certd.model.records import (
+    AccountLedger,
+    CertificateRecord,
+    Idle,
+    KeyType,
+    Leaf,
+    Ordering,
+    Parked,
+    Registered,
+    Step,
+)
 from certd.model.specs import CaLimits, CaSpec, CertificateSpec, OcspPolicy
 from certd.plan import account
 from certd.plan import certificate as plan
 from certd.plan.certificate_events import advance
+from certd.plan.certificate_failures import PARKED_MOST
 
 DIRECTORY = "https://ca.test/directory"
-PROCESSING = timedelta(seconds=60)
 STUBBORN_FOR = timedelta(days=14)
 
 
@@ -40,6 +50,10 @@ class Tally:
     orders_per_certificate: Counter[int] = field(default_factory=Counter)
     decisions: int = 0
     renewals: int = 0
+    parked: int = 0
+    """Finalized orders that had to be put aside."""
+    adopted: int = 0
+    """Of these, those whose certificate was used in the end."""
     expired: int = 0
     least_left: timedelta = timedelta.max
     """The least time that a certificate had left when its successor went live."""
@@ -72,6 +86,7 @@ class Fleet:
         self._budget = Budget(limits)
         self._account = Registered(DIRECTORY, f"{DIRECTORY}/1", BEGIN, AccountLedger())
         self._account_due = BEGIN
+        self._placed = 0
         self._heap: list[tuple[datetime, int]] = []
         policy = OcspPolicy(confirm=False)
         self._certificates = [self._make(number, policy) for number in range(size)]
@@ -107,7 +122,7 @@ class Fleet:
                 self._release(one.spec.name, now, unused_since=now)
             if isinstance(action, do.Wait):
                 if action.code == "server":
-                    self._swap(one)
+                    self._swap(one, now)
                     continue
                 return action.due
             before = one.record
@@ -134,6 +149,8 @@ class Fleet:
                 return ev.Swapped(())
             case do.NoteConfirmed():
                 return ev.Confirmed()
+            case do.AskParked(parked):
+                return self._of_a_parked(one, parked, now)
             case do.PlaceOrder():
                 self.tally.orders_per_minute[int((now - BEGIN).total_seconds()) // 60] += 1
                 self.tally.orders_per_certificate[self._numbers[one.spec.name]] += 1
@@ -147,7 +164,8 @@ class Fleet:
         assert isinstance(one.record, Ordering)
         match action:
             case do.PlaceOrder():
-                return ev.OrderPlaced(f"{DIRECTORY}/order")
+                self._placed += 1
+                return ev.OrderPlaced(f"{DIRECTORY}/order/{self._placed}")
             case do.ReadOrder() if one.record.finalized_at is None:
                 fails = now < one.stubborn_until or self._chances.draw(self._rng, self._chances.validation_fails)
                 text = "the CA could not connect"
@@ -157,20 +175,30 @@ class Fleet:
                     else orders.Finalize(DIRECTORY)
                 )
             case do.ReadOrder():
-                if now - one.record.finalized_at < PROCESSING:
-                    return orders.Poll(processing=True)
+                if now - one.record.finalized_at < self._chances.processing:
+                    return self._processing()
                 return orders.Download(DIRECTORY)
             case do.FinalizeOrder():
-                return orders.Poll(processing=True, retry_after=PROCESSING)
+                return self._processing()
             case do.DownloadCertificate():
-                one.version += 1
-                return ev.Issued(one.version, self._leaf(one, now))
+                return ev.Issued(*self._next(one, now))
             case do.EndOrder(failed):
                 return ev.OrderEnded(ev.Failed(Step.VALIDATION, Kind.VALIDATION, "connection", failed.text))
             case do.Park():
+                self.tally.parked += 1
                 return ev.OrderParked()
             case _:
                 raise AssertionError(f"the simulator does not know {type(action).__name__}")
+
+    def _processing(self) -> orders.Poll:
+        return orders.Poll(processing=True, retry_after=min(self._chances.processing, timedelta(hours=1)))
+
+    def _of_a_parked(self, one: One, parked: Parked, now: datetime) -> ev.CertificateEvent:
+        """What became of a finalized order that was put aside: the CA has issued it all the same."""
+        if self._calendar.at(now):
+            return ev.ParkedAsked(parked.order_url, gone=False)
+        issued_at = parked.until - PARKED_MOST  # no later than that
+        return ev.ParkedIssued(parked.order_url, *self._next(one, issued_at))
 
     def _refused(self, one: One, action: do.CertificateAction, now: datetime) -> ev.Failed | None:
         """What an outage, a maintenance window or a rate limit makes of a request."""
@@ -208,18 +236,22 @@ class Fleet:
             return replace(facts, ca=_permit(ca, now + timedelta(minutes=1)))
         return replace(facts, ca=_permit(ca, self._budget.reserve(one.spec.name, one.live.leaf.not_after, now)))
 
-    def _swap(self, one: One) -> None:
+    def _swap(self, one: One, now: datetime) -> None:
         """The server's section, at once: the staged leaf is live."""
+        left = one.live.leaf.not_after - now
+        self.tally.renewals += 1
+        self.tally.adopted += one.record.leaf.not_before < one.record.issued_at
+        self.tally.expired += left <= timedelta(0)
+        self.tally.least_left = min(self.tally.least_left, left)
         leaf = replace(one.record.leaf, ocsp_url=None)  # no daily revocation check: it is no part of the question
         one.live = Live(one.version, leaf)
 
-    def _leaf(self, one: One, now: datetime) -> Leaf:
-        left = one.live.leaf.not_after - now
-        self.tally.renewals += 1
-        self.tally.expired += left <= timedelta(0)
-        self.tally.least_left = min(self.tally.least_left, left)
-        serial = f"{one.version:x}"
-        return Leaf(serial, now, now + self._lifetime, one.spec.domains, KeyType.RSA2048, "http://ocsp.test")
+    def _next(self, one: One, issued_at: datetime) -> tuple[int, Leaf]:
+        """A new version and its leaf."""
+        one.version += 1
+        end = issued_at + self._lifetime
+        leaf = Leaf(f"{one.version:x}", issued_at, end, one.spec.domains, KeyType.RSA2048, "http://ocsp.test")
+        return one.version, leaf
 
     # --- the account, permits and restarts ----------------------------------------------------------------------
 

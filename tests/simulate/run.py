@@ -67,11 +67,12 @@ def _report(tallies: list[Tally], options: argparse.Namespace, seconds: float) -
         "certificates expired": f"{expired}",
         "least time left at a renewal": f"{min(tally.least_left for tally in tallies)}",
         "renewals": f"{sum(tally.renewals for tally in tallies):,}",
+        "orders parked, and used in the end": f"{sum(t.parked for t in tallies)}, {sum(t.adopted for t in tallies)}",
         "orders per certificate and year": f"{orders / years:.2f} (one certificate had {most} in all)",
         "orders per minute": f"mean {mean:.2f}, peak {peak}, ratio {peak / mean:.1f}",
         "what the permits allow": f"{allowed} new orders in three hours, {IN_FLIGHT * options.processes} in flight",
     }
-    print("\n".join(f"{name:33}{figure}" for name, figure in rows.items()))
+    print("\n".join(f"{name:36}{figure}" for name, figure in rows.items()))
     return 1 if expired else 0
 
 

@@ -26,6 +26,18 @@ def test_a_week_without_the_ca_lets_nothing_expire() -> None:
     assert tally.least_left > timedelta(days=7)
 
 
+def test_orders_that_an_outage_parks_are_adopted() -> None:
+    """Finalized before the CA went away for two days: put aside, and used unless a newer one came first."""
+    outages = [(30.0 * number, timedelta(days=2)) for number in range(1, 12)]
+    calendar = Calendar.of(1, outages=outages, maintenance=timedelta(hours=4))
+    chances = Chances(processing=timedelta(hours=12))
+    fleet = Fleet(150, calendar, chances, seed=7, lifetime=timedelta(days=90), limits=CaLimits())
+    tally = fleet.run(BEGIN + YEAR, [BEGIN + timedelta(days=day) for day in range(10, 360, 30)])
+    assert tally.parked >= 5
+    assert tally.parked >= tally.adopted >= 1
+    assert tally.expired == 0
+
+
 def test_an_outage_longer_than_the_margin_lets_certificates_expire() -> None:
     """The simulator can fail: without the CA for forty days certificates do expire."""
     tally = _fleet(timedelta(days=40), limits=CaLimits()).run(BEGIN + YEAR, [])

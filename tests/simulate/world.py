@@ -49,6 +49,8 @@ class Chances:
     """Of certificates: for two weeks at a time nothing helps, until an operator mends it."""
     rate_limited: float = 0.002
     """Of newOrder requests: 429 with a Retry-After of an hour."""
+    processing: timedelta = timedelta(seconds=60)
+    """How long each order stays `processing`."""
 
     def draw(self, rng: random.Random, chance: float) -> bool:
         return rng.random() < chance
