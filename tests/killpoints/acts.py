@@ -185,7 +185,10 @@ class Acts:
     def _note_phase(self, where: str) -> None:
         if not where.endswith("/state.json"):
             return
-        record = json.loads(Path(where).read_bytes())
+        try:
+            record = json.loads(Path(where).read_bytes())
+        except (OSError, ValueError):
+            return
         kind = "certificate" if "/certs/" in where else "server"
         self._phases[where] = f"{kind} {record.get('stage') or record['phase']}"
 

@@ -1,7 +1,8 @@
 """SIGKILL at any moment of a first issue and of a renewal: the certificate is installed and served all the same.
 
+The whole daemon: threads, sockets, Pebble. (`tests/killpoints` has every single call, in one thread and without waits.)
 `killed_certd.py` dies at a chosen moment. The suite takes a sample of the moments, another one at each run; `make
-kill` takes every one and prints how many there were.
+kill-daemon` takes every one and prints how many there were.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pytest
 from parts import Apache, Process, Site, eventually
 
 NAME = "one.test"
-SAMPLE = 5
+SAMPLE = 3
 SHARES = int(os.environ.get("CERTD_KILL_SHARES", "0"))
 """0: a sample in one go. Else every moment, divided into so many tests."""
 RENEWALS_A_DAY = 15
