@@ -20,7 +20,7 @@ PACKAGES = (
     *("apache2", "apache2-dev", "gcc", "libc6-dev"),
 )
 """The second row is for Apache and the module that Debian does not build."""
-NEEDED = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
+NEEDED = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "ip")
 
 
 class Unavailable(Exception):
@@ -33,7 +33,10 @@ def base_image() -> Path:
     debian = cache / f"{SUITE}-{_digest(SUITE, *PACKAGES)}"
     recipe = [path.read_text() for path in sorted(RECIPE.iterdir())]
     image = cache / f"service-{SUITE}-{_digest(debian.name, *recipe)}"
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{cache} cannot be made: {error.strerror}") from error
     with (cache / "service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not debian.is_dir():

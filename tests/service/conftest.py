@@ -32,7 +32,7 @@ def ground() -> Iterator[Path]:
         pytest.skip("needs root: containers are booted")
     missing = [program for program in NEEDED if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (apt-get install mmdebstrap systemd-container)")
+        pytest.skip(f"not installed: {', '.join(missing)} (apt-get install mmdebstrap systemd-container iproute2)")
     try:
         image = base_image()
     except Unavailable as reason:
