@@ -122,7 +122,7 @@ class HttpSocket:
             os.fchmod(listening.fileno(), 0o600)
             listening.bind(str(temp))
             if group is not None:
-                os.chown(temp, -1, group)
+                self._give(temp, group)
             temp.chmod(self._mode)
             listening.listen(64)
             found = temp.lstat()
@@ -133,6 +133,15 @@ class HttpSocket:
             temp.unlink(missing_ok=True)
             raise
         return listening
+
+    def _give(self, temp: Path, group: int) -> None:
+        try:
+            os.chown(temp, -1, group)
+        except PermissionError:
+            raise StateError(
+                f"cannot make the socket {self.path}: the user that runs certd is no member of group {self._group!r}; "
+                "`certd systemd-paths` prints the line that its unit needs"
+            ) from None
 
     def _group_id(self) -> int | None:
         if self._group is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -197,6 +199,26 @@ def test_what_is_no_socket_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="something else has that name"):
         HttpSocket(tmp_path / "s", hello, mode=0o600).open()
     assert (tmp_path / "s").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who is no member")
+def test_a_group_that_certd_is_no_member_of_is_one_sentence() -> None:
+    """Without root a socket goes to one's own groups only; nothing is left behind."""
+    group, before = grp.getgrgid(0).gr_name, os.getgroups()
+    with tempfile.TemporaryDirectory() as name:
+        public = Path(name)
+        public.chmod(0o777)
+        os.setgroups([])
+        os.setegid(65534)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(StateError, match=f"no member of group '{group}'; `certd systemd-paths`"):
+                HttpSocket(public / "s", hello, mode=0o600, group=group).open()
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(before)
+        assert list(public.iterdir()) == []
 
 
 def test_an_unknown_group_and_a_long_path_are_one_sentence(tmp_path: Path) -> None:
