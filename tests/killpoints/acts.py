@@ -177,7 +177,7 @@ class Acts:
 
     def _act(self, what: str, where: str) -> None:
         self._number += 1
-        act = Act(self._number, what, where, " ".join(sorted(self._phases.values())), f"{self._clock():%FT%T%z}")
+        act = Act(self._number, what, where, " ".join(sorted(self._phases.values())), self._clock().isoformat())
         self._write(self._log, f"{json.dumps(act)}\n".encode())
         if self._number == self._last:
             _die()

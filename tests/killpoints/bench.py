@@ -189,6 +189,7 @@ class Bench:
     def forget_everything(self) -> None:
         """A new machine: no state, new credentials. Apache serves what it has loaded."""
         shutil.rmtree(self.state, ignore_errors=True)
+        shutil.rmtree(self.apache.webroot / ".well-known", ignore_errors=True)
         self.account_key = b""
         self.new_credentials()
         self.configure()

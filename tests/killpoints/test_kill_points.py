@@ -22,7 +22,7 @@ from parts import require
 
 SHARES = int(os.environ.get("CERTD_KILL_SHARES", "0"))
 """0: a sample in one go. Else every moment, divided into so many tests."""
-SAMPLE = 2
+SAMPLE = 1
 SYNCS = ("fsync", "fdatasync")
 """Acts that change nothing which a process could see: the moment after one is the moment before it."""
 
