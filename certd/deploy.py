@@ -169,14 +169,15 @@ def _change(verb: str, service: ServiceReload, timeout: timedelta, search_path: 
         _succeed(_systemctl(verb, service), timeout, search_path)
     except CommandFailed as error:
         # Words, not the exit code: it is 1 for almost everything. The environment has them in English.
-        if not any(words in error.output for words in _DENIALS):
+        words = next((words for words in _DENIALS if words in error.output), None)
+        if words is None:
             raise
         who = f"user {os.geteuid()}"
         with contextlib.suppress(KeyError):
             who = f"user {pwd.getpwuid(os.geteuid()).pw_name}"
-        what = f"{who} is not allowed to {verb} {service.service}: {error}"
+        what = f"{who} is not allowed to {verb} {service.service} ({words})"
         remedy = "polkit needs the rule that `certd polkit-rule` prints"
-        raise CommandDenied(f"{what}; {remedy}", error.output) from error
+        raise CommandDenied(f"{what}: {remedy}", error.output) from error
 
 
 def _systemctl(verb: str, service: ServiceReload, *options: str) -> tuple[str, ...]:
