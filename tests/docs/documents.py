@@ -43,9 +43,14 @@ def text_of(name: str) -> str:
 
 @cache
 def blocks(name: str) -> tuple[Block, ...]:
+    return blocks_in(text_of(name))
+
+
+def blocks_in(text: str) -> tuple[Block, ...]:
+    """Those of a part of a document."""
     found = []
-    for indentation, language, text in _FENCE.findall(text_of(name)):
-        lines = [line.removeprefix(indentation) for line in text.splitlines()]
+    for indentation, language, body in _FENCE.findall(text):
+        lines = [line.removeprefix(indentation) for line in body.splitlines()]
         found.append(Block(language, "\n".join(lines)))
     return tuple(found)
 
@@ -98,9 +103,10 @@ def _in_a_line(line: str) -> Iterator[str]:
 def section(name: str, heading: str) -> str:
     """What stands below a heading, up to the next of its level or above."""
     text = text_of(name)
-    for found in _HEADING.finditer(text):
+    # In a block of code a line that begins so is a comment, or what root types.
+    outside = _FENCE.sub(lambda block: re.sub(r"[^\n]", " ", block.group()), text)
+    for found in _HEADING.finditer(outside):
         if found.group(2) == heading:
-            rest = text[found.end() :]
-            end = re.search(rf"^#{{1,{len(found.group(1))}}} ", rest, re.MULTILINE)
-            return rest[: end.start()] if end else rest
+            end = re.compile(rf"^#{{1,{len(found.group(1))}}} ", re.MULTILINE).search(outside, found.end())
+            return text[found.end() : end.start() if end else None]
     raise AssertionError(f"{name} has no heading {heading!r}")

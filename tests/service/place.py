@@ -79,7 +79,7 @@ class Place:
             {
                 "cas": {
                     "pebble": {
-                        "directory": f"{self.proxy.url}/dir",
+                        "directory": self.directory,
                         "contact": ["ops@example.jp"],
                         "terms_of_service_agreed": True,
                         "eab": dict(eab or kept),
@@ -100,16 +100,21 @@ class Place:
         )
 
     def furnish(self, machine: Machine, names: Sequence[str], **settings: Any) -> None:
-        """What the administrator writes: the configuration, the secret, one virtual host for each name.
-
-        The CA's own https is trusted as any other's: by the system's bundle.
-        """
-        bundle = self.proxy.trust_path.read_text()
-        machine.put("/etc/pki/tls/certs/ca-bundle.crt", bundle)
+        """What the administrator writes: the configuration, the secret, one virtual host for each name."""
+        self.be_trusted(machine)
         machine.put("/etc/certd/config.yaml", self.config(names, **settings), mode=0o640, owner="root:certd")
         machine.put("/etc/certd/eab-hmac.key", MAC, mode=0o640, owner="root:certd")
         for name in names:
             self.virtual_host(machine, name)
+
+    def be_trusted(self, machine: Machine) -> None:
+        """The CA's own https is trusted as any other's: by the system's bundle."""
+        machine.put("/etc/pki/tls/certs/ca-bundle.crt", self.proxy.trust_path.read_text())
+
+    @property
+    def directory(self) -> str:
+        """The URL of the CA's directory."""
+        return f"{self.proxy.url}/dir"
 
     def virtual_host(self, machine: Machine, name: str) -> None:
         lines = ("SSLEngine on", f"Include /var/lib/certd/live/{name}/apache.conf")
