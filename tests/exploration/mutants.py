@@ -251,7 +251,8 @@ MUTANTS = (
         "if facts.shared_busy or facts.shared_loading:",
         "if False:",
         of.DEADLY_SHARED,
-        frozenset(Interruption),
+        frozenset({Interruption.DOWN_HOUR}),
+        breaks="I2",
     ),
     Mutant(
         "a reload of another server is not noticed",
