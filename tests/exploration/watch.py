@@ -131,7 +131,7 @@ class Watch:
             _deny(waited < least, f"I4: order {len(row) + 1} in a row for {name} after {waited}, at least {least}")
         hold = record.ledger.hold
         _deny(hold is not None and hold.timer.until > now, f"{name} is ordered although the operator rolled back")
-        day = [at for at in self.placed[name] if at > now - DAY]
+        day = [at for at in self.placed[name] if at > now - DAY + TOLERANCE]
         _deny(len(day) >= spec.orders_per_day, f"I4: {len(day) + 1} orders for {name} within a day")
         row.append(now)
         self.placed[name].append(now)
