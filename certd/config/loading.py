@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,8 @@ def load(path: Path, *, solvers: SolverTypes, surroundings: Surroundings | None 
         included = _included(path, data, sources, report)
         config = resolve(path, data, included, solvers=solvers, around=around, report=report)
     for number, source in enumerate(sources):
-        if source.path.exists() and (warning := around.reading_warning(source.path)) is not None:
+        readable = os.access(source.path, os.R_OK, effective_ids=True)
+        if readable and (warning := around.reading_warning(source.path)) is not None:
             report.warning(Place(number), warning)
     errors, warnings = report.lines(sources)
     if errors or config is None:
