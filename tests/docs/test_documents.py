@@ -12,7 +12,10 @@ from certd.cli.parser import build_parser
 
 JAPANESE = {
     "README.md": "README.ja.md",
-    **{f"docs/{name}": f"docs/ja/{name}" for name in ("INSTALL.md", "MONITORING.md", "RUNBOOK.md")},
+    **{
+        f"docs/{name}.md": f"docs/ja/{name}.md"
+        for name in ("HARDENING", "INSTALL", "MIGRATION", "MONITORING", "RUNBOOK")
+    },
 }
 """The operator's documents, and the Japanese of each."""
 PAIRS = list(JAPANESE.items())
