@@ -45,7 +45,7 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
         listed = printable(", ".join(sorted(config.certificates)) or "none", 500)
         raise Refused(f"{printable(wanted.name)} is no certificate of {config_path}; there are: {listed}")
     with readable():
-        served, host = _served(spec, wanted)
+        served, host = _served(spec, wanted, config.state_dir)
     live = config.state_dir.absolute() / "live" / spec.name
     if wanted.undo:
         return _undo(served, live, dry=wanted.dry_run)
@@ -53,7 +53,15 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
         _say([f"{spec.name}: the virtual host at {host} takes its files from certd already; there is nothing to do."])
         return 0
     with _store(config.state_dir, dry=wanted.dry_run) as store:
-        adopted = takeover.adopt(spec, served, store, now=utc_now(), dry=wanted.dry_run, exact=wanted.links)
+        adopted = takeover.adopt(
+            spec,
+            served,
+            store,
+            state_dir=config.state_dir,
+            now=utc_now(),
+            dry=wanted.dry_run,
+            exact=wanted.links,
+        )
     _say(_told(spec, adopted))
     if wanted.links:
         _say(_linked(served, live, dry=wanted.dry_run, there=adopted.version is not None))
@@ -70,14 +78,14 @@ def _check_usage(wanted: Wanted) -> None:
         raise ConfigError(["certd adopt: --chain is given together with --cert and --key"])
 
 
-def _served(spec: CertificateSpec, wanted: Wanted) -> tuple[Served, VirtualHost | None]:
+def _served(spec: CertificateSpec, wanted: Wanted, state_dir: Path) -> tuple[Served, VirtualHost | None]:
     """The files, and the virtual host that names them if Apache was asked."""
     if wanted.certificate is not None and wanted.key is not None:
         chain = wanted.chain.absolute() if wanted.chain is not None else None
         return Served(wanted.certificate.absolute(), wanted.key.absolute(), chain), None
     apache = vhosts.find_apache(wanted.apache_config)
     host = vhosts.serving(spec.domains, vhosts.hosts(apache))
-    return takeover.choose(spec, host.certificates, host.keys, host.chains), host
+    return takeover.choose(spec, host.certificates, host.keys, host.chains, state_dir=state_dir), host
 
 
 def _store(state_dir: Path, *, dry: bool) -> Store | nullcontext[None]:

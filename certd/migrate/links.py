@@ -12,6 +12,7 @@ from pathlib import Path
 from certd import atomicfile
 from certd.errors import Refused
 from certd.migrate import sources
+from certd.migrate.owner import read_as_owner
 from certd.migrate.sources import shown
 
 SUFFIX = ".before-certd"
@@ -49,14 +50,16 @@ def undo(paths: Sequence[Path], live: Path) -> list[str]:
     """Put back what `link` replaced; one line for each path. Raises Refused.
 
     Where the certificate was renewed meanwhile, the original is older than what is served: the path then becomes a file
-    with what is served now, and the original stays where it is.
+    with what is served now, and the original stays where it is. Where nothing is served, since the links lead nowhere,
+    the originals are all there is.
     """
     linked = [path for path in paths if leads_below(path, live)]
-    current = all(_content(_kept(path)) == sources.read(path) for path in linked)
+    served = {path: read_as_owner(path, _state_dir(live)) for path in linked if path.exists()}
+    current = len(served) < len(linked) or all(_content(_kept(path)) == now for path, now in served.items())
     said = []
     for path in linked:
         try:
-            said.append(_put_back(path, current=current))
+            said.append(_put_back(path, None if current else served[path]))
         except OSError as error:
             raise Refused(f"cannot put {shown(path)} back: {error.strerror}; the paths before it are done") from None
     return said
@@ -68,22 +71,27 @@ def leads_below(path: Path, live: Path) -> bool:
     return target is not None and target.parent == live
 
 
-def _put_back(path: Path, *, current: bool) -> str:
+def _state_dir(live: Path) -> Path:
+    return live.parent.parent
+
+
+def _put_back(path: Path, served: bytes | None) -> str:
+    """`served`: what the path becomes a file with; None for the original."""
     kept = _kept(path)
     if not os.path.lexists(kept):
         raise Refused(f"{shown(path)} is a link, but {shown(kept)} is missing; nothing was changed there")
-    if current:
+    if served is None:
         kept.replace(path)
         atomicfile.sync_directory(path.parent)
         return f"- {shown(path)} is the original again"
     # Born with the mode and group of the original; a key must not be open to others for a moment.
     mode, group = (kept.stat().st_mode & 0o777, kept.stat().st_gid) if kept.exists() else (0o600, None)
-    atomicfile.write_atomic(path, sources.read(path), mode=mode, group=group)
+    atomicfile.write_atomic(path, served, mode=mode, group=group)
     return f"- {shown(path)} is a file with what is served now; the original, which is older, stays at {shown(kept)}"
 
 
 def _same_content(path: Path, live: Path) -> Path:
-    content = sources.read(path)
+    content = read_as_owner(path, _state_dir(live))
     for name in _FILES:
         if _content(live / name) == content:
             return live / name

@@ -1,4 +1,8 @@
-"""Root writes as the user that the state directory belongs to, so that the daemon can read and replace it all."""
+"""Root writes as the user that the state directory belongs to, so that the daemon can read and replace it all.
+
+And it reads there as that user: whoever owns a directory can put a link in it to a file that only root may read, and
+root must not copy that for them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from certd.errors import StateError
+from certd.migrate import sources
+
+_MOST_LINKS = 40
+"""After which Linux follows no more."""
 
 
 @contextmanager
@@ -42,6 +50,42 @@ def acting_as_owner(state_dir: Path) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(gid)
         os.setgroups(groups)
+
+
+def read_as_owner(path: Path, state_dir: Path) -> bytes:
+    """The file at `path`; where the way to it leads through `state_dir`, what its owner may read there.
+
+    Raises Refused, StateError.
+    """
+    inside = _way_in(path, state_dir)
+    if inside is None:
+        return sources.read(path)
+    with acting_as_owner(state_dir):
+        return sources.read(inside)
+
+
+def _way_in(path: Path, state_dir: Path) -> Path | None:
+    """The path by which the way to `path` comes into `state_dir`, all links before that followed; None if it does not.
+
+    From there on the links are the owner's, so none of them is looked at.
+    """
+    roots = {state_dir.absolute(), state_dir.resolve()}
+    here, links = Path("/"), 0
+    ahead = list(reversed(path.absolute().parts[1:]))
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            here = here.parent
+            continue
+        here /= part
+        if here in roots:
+            return here.joinpath(*reversed(ahead))
+        if here.is_symlink() and links < _MOST_LINKS:
+            links += 1
+            target = here.readlink()
+            here = Path("/") if target.is_absolute() else here.parent
+            ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+    return None
 
 
 def _groups(uid: int, gid: int) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from certd import pki
 from certd.errors import PkiError, Refused
 from certd.migrate import sources
-from certd.migrate.owner import acting_as_owner
+from certd.migrate.owner import acting_as_owner, read_as_owner
 from certd.migrate.proposal import is_idle, live_fingerprint, remarks
 from certd.migrate.sources import shown
 from certd.model.specs import CertificateSpec
@@ -44,7 +44,14 @@ class Adopted:
     remarks: tuple[str, ...]
 
 
-def choose(spec: CertificateSpec, certificates: Sequence[Path], keys: Sequence[Path], chains: Sequence[Path]) -> Served:
+def choose(
+    spec: CertificateSpec,
+    certificates: Sequence[Path],
+    keys: Sequence[Path],
+    chains: Sequence[Path],
+    *,
+    state_dir: Path,
+) -> Served:
     """Of the files of a virtual host, those of one certificate: of the key type that is configured, else the first.
 
     Apache may have several, RSA and ECDSA. Raises Refused where none of them makes a set.
@@ -56,7 +63,7 @@ def choose(spec: CertificateSpec, certificates: Sequence[Path], keys: Sequence[P
         for key in (*keys, certificate):
             served = Served(certificate, key, chain)
             try:
-                fitting.append((served, _gather(served)))
+                fitting.append((served, _gather(served, state_dir)))
                 break
             except PkiError as error:
                 said = said or str(error)
@@ -67,7 +74,14 @@ def choose(spec: CertificateSpec, certificates: Sequence[Path], keys: Sequence[P
 
 
 def adopt(
-    spec: CertificateSpec, served: Served, store: Store | None, *, now: datetime, dry: bool, exact: bool
+    spec: CertificateSpec,
+    served: Served,
+    store: Store | None,
+    *,
+    state_dir: Path,
+    now: datetime,
+    dry: bool,
+    exact: bool,
 ) -> Adopted:
     """Make the files the live version, unless they are already; `exact`: to the byte, not only the same certificate.
 
@@ -76,7 +90,7 @@ def adopt(
     Raises Refused where something else is live, or they are not fit to be; StateError where they cannot be written.
     """
     try:
-        found = _gather(served)
+        found = _gather(served, state_dir)
     except PkiError as error:
         raise Refused(f"{shown(served.certificate)} cannot be taken over: {error}; nothing was changed") from None
     if pki.is_placeholder(found.cert):
@@ -117,8 +131,8 @@ def _same_bytes(found: CertificateSet, store: Store, name: str) -> bool:
     return all(sources.read_if_there(live / file) == content for file, content in files.items())
 
 
-def _gather(served: Served) -> CertificateSet:
-    parts = [sources.read(served.certificate)]
+def _gather(served: Served, state_dir: Path) -> CertificateSet:
+    parts = [read_as_owner(served.certificate, state_dir)]
     if served.chain is not None:
-        parts.append(sources.read(served.chain))
-    return pki.gather_set(sources.read(served.key), parts)
+        parts.append(read_as_owner(served.chain, state_dir))
+    return pki.gather_set(read_as_owner(served.key, state_dir), parts)

@@ -146,6 +146,15 @@ def test_undo_without_the_original_is_refused(paths: list[Path], live: Path) -> 
     assert paths[0].is_symlink()
 
 
+def test_undo_when_the_live_files_are_gone(paths: list[Path], live: Path) -> None:
+    """The state directory is lost, and Apache would not start: the originals are all there is."""
+    links.link(paths, live)
+    live.unlink()
+    links.undo(paths, live)
+    assert [path.read_text() for path in paths] == ["cert one\n", "privkey one\n", "chain one\n"]
+    assert not any(path.is_symlink() for path in paths)
+
+
 def test_a_file_that_two_names_share_follows_the_first(paths: list[Path], live: Path) -> None:
     """One file with intermediates for many certificates, as in the JPRS manual's ca.cer."""
     other = live.with_name("shop")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from certd.migrate.owner import acting_as_owner
+from certd.errors import Refused
+from certd.migrate import links
+from certd.migrate.owner import acting_as_owner, read_as_owner
 
 DAEMON = 1
 """A user that every system has, and who is not root."""
@@ -55,3 +57,53 @@ def test_nothing_changes_where_it_is_ones_own(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with acting_as_owner(path):
             assert os.geteuid() == os.getuid()
+
+
+@pytest.fixture
+def secret(passable: Path) -> Path:
+    """What only root may read, and, in `state`, a directory of the daemon's whose `live/www/cert.pem` leads there."""
+    found = passable / "secret"
+    found.write_text("root's own\n")
+    found.chmod(0o600)
+    version = passable / "state" / "live" / "www"
+    version.mkdir(parents=True)
+    (version / "cert.pem").symlink_to(found)
+    for path in (version, version.parent, version.parent.parent):
+        path.chmod(0o711)
+        os.chown(path, DAEMON, DAEMON)
+    return found
+
+
+@needs_root
+@pytest.mark.parametrize("way", ["live/www/cert.pem", "link", "over/www/cert.pem", "over/../live/www/cert.pem"])
+def test_the_owners_links_lead_root_nowhere(secret: Path, way: str) -> None:
+    """Root would hand a file of its own over to a daemon that was taken over; the owner may not read it."""
+    state = secret.parent / "state"
+    names = secret.parent / "pki"
+    names.mkdir()
+    (names / "link").symlink_to("../state/live/www/cert.pem")
+    (names / "over").symlink_to(state / "live")
+    path = (state if way.startswith("live") else names) / way
+    with pytest.raises(Refused, match="Permission denied"):
+        read_as_owner(path, state)
+    assert os.geteuid() == 0
+
+
+@needs_root
+def test_other_files_are_roots_to_read(secret: Path) -> None:
+    """Those of a server lie where the daemon may not look."""
+    link = secret.with_name("link")
+    link.symlink_to(secret.name)
+    assert read_as_owner(link, secret.parent / "state") == b"root's own\n"
+
+
+@needs_root
+def test_undo_copies_nothing_that_only_root_may_read(secret: Path) -> None:
+    """The path would become a file with it, readable for all as the certificate was."""
+    path = secret.with_name("www.cer")
+    live = secret.parent / "state" / "live" / "www"
+    path.symlink_to(live / "cert.pem")
+    path.with_name(path.name + links.SUFFIX).write_text("the certificate\n")
+    with pytest.raises(Refused, match="Permission denied"):
+        links.undo([path], live)
+    assert path.is_symlink()

@@ -41,21 +41,23 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("key", "pair"), [(KeyType.P256, "ec"), (KeyType.RSA2048, "rsa"), (KeyType.P384, "rsa")])
-def test_of_two_certificates_the_configured_kind_is_taken(files: dict[str, Path], key: KeyType, pair: str) -> None:
+def test_of_two_certificates_the_configured_kind_is_taken(
+    files: dict[str, Path], key: KeyType, pair: str, tmp_path: Path
+) -> None:
     """Each with the key that fits it, whatever their order; the first where neither is of that kind."""
     certificates = [files["rsa.cer"], files["ec.cer"]]
     keys = [files["ec.key"], files["rsa.key"]]
-    served = choose(spec(key), certificates, keys, [files["ca.cer"]])
+    served = choose(spec(key), certificates, keys, [files["ca.cer"]], state_dir=tmp_path / "state")
     assert served == Served(files[f"{pair}.cer"], files[f"{pair}.key"], files["ca.cer"])
 
 
-def test_a_key_in_the_certificates_file_is_found(files: dict[str, Path]) -> None:
+def test_a_key_in_the_certificates_file_is_found(files: dict[str, Path], tmp_path: Path) -> None:
     """Apache needs no SSLCertificateKeyFile then; the path counts once."""
-    served = choose(spec(KeyType.P256), [files["both.pem"]], [], [])
+    served = choose(spec(KeyType.P256), [files["both.pem"]], [], [], state_dir=tmp_path / "state")
     assert served.paths() == (files["both.pem"],)
 
 
-def test_files_that_do_not_fit_are_named(files: dict[str, Path]) -> None:
+def test_files_that_do_not_fit_are_named(files: dict[str, Path], tmp_path: Path) -> None:
     """A key of another certificate: Apache would not start with it either."""
     with pytest.raises(Refused, match=r"ec\.cer and the private key make no set .*none of the certificates"):
-        choose(spec(KeyType.P256), [files["ec.cer"]], [files["rsa.key"]], [])
+        choose(spec(KeyType.P256), [files["ec.cer"]], [files["rsa.key"]], [], state_dir=tmp_path / "state")
