@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UnsetType
 
-from certd.config import schema
+from certd.config import files, schema
 from certd.config.eab import VARIABLE, read_eab_key
 from certd.config.problems import Place, Report
 from certd.config.shape import require
@@ -132,7 +132,7 @@ def _trust(raw: str | None, place: Place, report: Report, around: Surroundings) 
     path = Path(raw)
     if around.check_host:
         try:
-            found = b"-----BEGIN CERTIFICATE-----" in path.read_bytes()
+            found = b"-----BEGIN CERTIFICATE-----" in files.content(path)
         except OSError as error:
             report.error(place, f"cannot read {path}: {error.strerror}")
         else:

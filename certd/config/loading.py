@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from certd.config import schema
+from certd.config import files, schema
 from certd.config.challenge import SolverTypes
 from certd.config.problems import KeyPath, Place, Report, Source, shown
 from certd.config.reading import locate, parse
@@ -20,7 +20,6 @@ from certd.config.surroundings import Surroundings
 from certd.errors import ConfigError
 from certd.model.specs import Config
 
-LARGEST_FILE = 64 * 1024 * 1024
 MOST_FILES = 10_000
 _WILD = "*?["
 
@@ -42,6 +41,7 @@ def load(path: Path, *, solvers: SolverTypes, surroundings: Surroundings | None 
         included = _included(path, data, sources, report)
         config = resolve(path, data, included, solvers=solvers, around=around, report=report)
     for number, source in enumerate(sources):
+        # Not Path.exists(), which raises where the way to the file is closed; that is an error of the report by now.
         readable = os.access(source.path, os.R_OK, effective_ids=True)
         if readable and (warning := around.reading_warning(source.path)) is not None:
             report.warning(Place(number), warning)
@@ -55,7 +55,7 @@ def _read(path: Path, sources: list[Source], report: Report) -> dict[str, Any] |
     """The mapping that the file holds; an empty included file holds nothing. None: not to be read, reported."""
     place = Place(len(sources))
     try:
-        text = _bytes(path)
+        text = files.content(path)
     except OSError as error:
         sources.append(Source(path, _no_lines))
         report.error(place, f"cannot read the file: {error.strerror or error}")
@@ -72,16 +72,6 @@ def _read(path: Path, sources: list[Source], report: Report) -> dict[str, Any] |
     return None
 
 
-def _bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise OSError(0, "not a regular file")
-    with path.open("rb") as file:
-        text = file.read(LARGEST_FILE + 1)
-    if len(text) > LARGEST_FILE:
-        raise OSError(0, f"larger than {LARGEST_FILE // 1024 // 1024} MiB")
-    return text
-
-
 def _no_lines(_wanted: set[KeyPath]) -> Mapping[KeyPath, int]:
     return {}
 
@@ -96,14 +86,14 @@ def _included(
         named = [(pattern, MAIN.at("include", index)) for index, pattern in enumerate(patterns)]
     else:
         return []  # absent, or of a wrong type, which is reported with all other types
-    files: dict[Path, None] = {}
+    named_files: dict[Path, None] = {}
     for pattern, place in named:
-        files.update(dict.fromkeys(_matching(path, pattern, place, report)))
-    if len(files) > MOST_FILES:
-        report.error(MAIN.at("include"), f"names {len(files)} files; at most {MOST_FILES}")
+        named_files.update(dict.fromkeys(_matching(path, pattern, place, report)))
+    if len(named_files) > MOST_FILES:
+        report.error(MAIN.at("include"), f"names {len(named_files)} files; at most {MOST_FILES}")
         return []
     found = []
-    for file in files:
+    for file in named_files:
         place = Place(len(sources))
         content = _read(file, sources, report)
         if content is not None:
@@ -113,6 +103,8 @@ def _included(
 
 def _matching(path: Path, pattern: str, place: Place, report: Report) -> list[Path]:
     """The files that a pattern names, sorted; hidden files (editors leave some) only if the pattern says so."""
+    if "\0" in pattern:
+        return []  # reported as every control character is
     wanted = Path(pattern)
     root = Path(wanted.anchor) if wanted.is_absolute() else path.parent
     relative = wanted.relative_to(root) if wanted.is_absolute() else wanted

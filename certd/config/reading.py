@@ -240,7 +240,10 @@ def _events(loader: yaml.CSafeLoader) -> Iterator[Any]:
 
 
 def _positions(text: bytes) -> Iterator[tuple[KeyPath, int]]:
-    """Every key and item with its line. A list's frame is its index, a mapping's is the key under way or None."""
+    """Every key and item with its line. A list's frame is its index, a mapping's is the key under way or None.
+
+    It ends where parse() does: at a key that is no text, and at too many levels.
+    """
     indexes: list[bool] = []
     path: list[Any] = []
     for event in _events(yaml.CSafeLoader(text)):
@@ -253,10 +256,14 @@ def _positions(text: bytes) -> Iterator[tuple[KeyPath, int]]:
                 path[-1] += 1
                 yield tuple(path), event.start_mark.line + 1
             elif path and path[-1] is None:
-                path[-1] = event.value if kind is yaml.ScalarEvent else ""
+                if kind is not yaml.ScalarEvent:
+                    return
+                path[-1] = event.value
                 yield tuple(path), event.start_mark.line + 1
                 continue
             if kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                if len(path) >= DEEPEST:
+                    return
                 indexes.append(kind is yaml.SequenceStartEvent)
                 path.append(-1 if kind is yaml.SequenceStartEvent else None)
                 continue

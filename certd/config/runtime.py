@@ -10,7 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from certd.config import files
+from certd.config.problems import Place, Report
+from certd.config.reading import parse
 
 DEFAULT = Path("/run/certd")
 
@@ -20,7 +22,7 @@ _LINE = re.compile(rb"^runtime_dir[ \t]*:[^\n]*$", re.MULTILINE)
 def runtime_dir(path: Path) -> Path:
     """The runtime_dir of the file at `path`; the default where the file says nothing usable, or cannot be read."""
     try:
-        content = path.read_bytes()
+        content = files.content(path)
     except OSError:
         return DEFAULT
     if b"runtime_dir" not in content:
@@ -31,8 +33,5 @@ def runtime_dir(path: Path) -> Path:
 
 
 def _value(text: bytes) -> Any:
-    try:
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError):
-        return None
+    data = parse(text, Place(0), Report())
     return data.get("runtime_dir") if isinstance(data, dict) else None

@@ -119,6 +119,31 @@ def test_a_file_that_cannot_be_read(folder: Folder) -> None:
     assert folder.errors() == ["config.yaml:1: (file): cannot read the file: not a regular file"]
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[1, 2]: 3\n", "config.yaml:1: (file): a key must be text"),
+        ("[" * 100_000, "nested more than"),
+        (f'include: "a\\0b"\n{CA}{DEFAULTS}certificates: []\n', "config.yaml:1: include: line breaks and control"),
+    ],
+)
+def test_odd_files_are_errors_and_nothing_else(folder: Folder, text: str, error: str) -> None:
+    """Neither a traceback nor a run without end."""
+    assert error in folder.errors(text)[0]
+
+
+@pytest.mark.parametrize("place", ["main", "trust"])
+def test_a_fifo_holds_nobody_up(folder: Folder, place: str) -> None:
+    """It is never opened: whoever opens one waits for a writer."""
+    fifo = folder.main if place == "main" else folder.path / "roots.pem"
+    os.mkfifo(fifo)
+    text = (
+        None if place == "main" else CA.replace("agreed: true", f"agreed: true, trust: {fifo}") + "certificates: []\n"
+    )
+    (found,) = folder.errors(text) if text is not None else folder.errors()
+    assert "not a regular file" in found
+
+
 def test_errors_carry_the_warnings_apart(folder: Folder) -> None:
     """Both are worth seeing in one run."""
     with pytest.raises(ConfigError) as caught:

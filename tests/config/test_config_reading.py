@@ -42,6 +42,14 @@ def test_any_bytes_are_data_or_a_problem(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", [b"[1, 2]: 3\n", b"a:\n? [x]\n: 1\n", b"{{a: 1}: b}", b"[" * 200_000, b"{a: " * 50_000]
+)
+def test_lines_are_looked_for_no_further_than_the_file_was_read(text: bytes) -> None:
+    """Keys that are no text and levels without end neither raise nor cost more than the levels that count."""
+    assert all(len(path) <= DEEPEST for path in locate(text, {("a",), (0,), (0,) * DEEPEST, (0,) * (DEEPEST + 1)}))
+
+
+@pytest.mark.parametrize(
     ("text", "line", "what"),
     [
         ("a: 1\nb: [1\nc: 2\n", 3, "not YAML: did not find expected"),
@@ -54,6 +62,8 @@ def test_any_bytes_are_data_or_a_problem(text: bytes) -> None:
         ("a: !!python/object:os.system x\n", 1, "the tag tag:yaml.org,2002:python/object:os.system is not allowed"),
         ("a: !x [1]\n", 1, "the tag !x is not allowed"),
         ("a:\n  ? [x]\n  : 1\n", 2, "a key must be text"),
+        ("[1, 2]: 3\n", 1, "a key must be text"),
+        ("{{}: 3}\n", 1, "a key must be text"),
         ("a: 2026-13-45\n", 1, "neither a valid number nor a valid date"),
         ("a: 99999999999999999999\n", 1, "neither a valid number"),
         ("a: |\n  two\n  lines\n", 1, "line breaks and control characters"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from certd.config.runtime import DEFAULT, runtime_dir
         ("[runtime_dir]", str(DEFAULT)),
         ("{runtime_dir", str(DEFAULT)),
         ("", str(DEFAULT)),
+        ("x: {runtime_dir: 1}\ny: " + "[" * 50_000 + "]" * 50_000, str(DEFAULT)),
     ],
 )
 def test_the_runtime_directory(tmp_path: Path, content: str, expected: str) -> None:
@@ -36,3 +38,9 @@ def test_no_file(tmp_path: Path) -> None:
     """One that is missing, or may not be read, leaves the default."""
     assert runtime_dir(tmp_path / "missing") == DEFAULT
     assert runtime_dir(tmp_path) == DEFAULT
+
+
+def test_a_fifo_holds_nobody_up(tmp_path: Path) -> None:
+    """`certd health -c` of something that is no file answers all the same."""
+    os.mkfifo(tmp_path / "fifo")
+    assert runtime_dir(tmp_path / "fifo") == DEFAULT
