@@ -86,8 +86,14 @@ def _domain_of(path: Path) -> str:
 
 
 def _place_of(api: str) -> tuple[str, str]:
-    """Where acme.sh keeps the account of a CA, below ca/: its host, without the port, and the path of its directory."""
-    parts = urlsplit(api)
+    """Where acme.sh keeps the account of a CA, below ca/: its host, without the port, and the path of its directory.
+
+    Nowhere, if it is no URL.
+    """
+    try:
+        parts = urlsplit(api)
+    except ValueError:
+        return "", ""
     return parts.hostname or "", parts.path.strip("/")
 
 

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from certd.acme.jws import AccountKey
 from certd.config.names import check_name
-from certd.config.values import email
-from certd.errors import PkiError
+from certd.config.values import email, https_url
+from certd.errors import PkiError, Refused
+from certd.migrate import sources
 from certd.migrate.checking import problems
 from certd.migrate.configuration import CaEntry
 from certd.migrate.found import Account, Installation
@@ -43,6 +44,11 @@ def ca_entries(found: Installation, proposal: Proposal) -> list[CaEntry]:
     taken = set(proposal.existing.cas) if proposal.existing is not None else set()
     for account in found.accounts:
         about = printable(account.directory)
+        try:
+            https_url(account.directory)
+        except ValueError as error:
+            proposal.note(about, f"the account is not taken along: {error}")
+            continue
         if account.id not in used and (account.directory in at_work or _host(account.directory) in _REHEARSALS):
             proposal.note(about, f"no certificate uses the account in {shown(account.source)}; it is not taken along")
             continue
@@ -97,9 +103,9 @@ def _trust(account: Account, about: str, proposal: Proposal) -> Path | None:
     if account.trust is None:
         return None
     try:
-        if b"-----BEGIN CERTIFICATE-----" in account.trust.read_bytes():
+        if b"-----BEGIN CERTIFICATE-----" in sources.read(account.trust):
             return account.trust
-    except OSError:
+    except Refused:
         pass
     proposal.note(
         about, f"its CA bundle {printable(str(account.trust))} cannot be read; set `trust` if the CA needs it"

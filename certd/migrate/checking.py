@@ -28,7 +28,7 @@ def loaded(proposal: Proposal, text: str) -> Config:
     """Raises ConfigError, which names the file that there will be."""
     with tempfile.TemporaryDirectory(prefix="certd-import-") as directory:
         path = Path(directory) / "config.yaml"
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         try:
             return load(path, solvers=OPTIONS)
         except ConfigError as error:

@@ -366,6 +366,30 @@ def test_an_account_key_of_a_foreign_kind_stays_behind(old: Import) -> None:
     assert not old.config.exists()
 
 
+@pytest.mark.parametrize(
+    "url", ["https://[", "https://[x]/dir", "https://ca.example.jp:99999/dir", "https://\u2100.jp/dir"]
+)
+def test_what_is_no_url_is_told(old: Import, url: str) -> None:
+    """Of a CA in a damaged file, and of a directory below ca/ that stands for one; the others come along."""
+    old.certificate("www.example.jp")
+    old.certificate("bad.example.jp", Le_API=url)
+    old.acme.account(old.key, ACCOUNT, place=url.removeprefix("https://"))
+    report = old.run()
+    assert list(old.written()) == ["www.example.jp"]
+    assert "the account is not taken along" in report
+    assert "bad.example.jp: not carried over" in report
+
+
+def test_a_bundle_without_end_is_not_read(old: Import) -> None:
+    """CA_BUNDLE of acme.sh may name anything."""
+    old.certificate("www.example.jp")
+    fifo = old.root / "fifo"
+    os.mkfifo(fifo)
+    with (old.acme.home / "account.conf").open("a") as file:
+        file.write(f"CA_BUNDLE='{fifo}'\n")
+    assert "its CA bundle" in old.run("--dry-run")
+
+
 def test_a_daemon_at_work_is_named(old: Import) -> None:
     """The lock is needed for writing, not for a dry run."""
     old.certificate("www.example.jp")
