@@ -29,7 +29,7 @@ def import_from(client: str, directory: Path | None, config: Path, state_dir: Pa
     read, usual = _READERS[client]
     place = (directory if directory is not None else Path(usual).expanduser()).absolute()
     with readable():
-        existing = load(config, solvers=OPTIONS) if config.exists() else None
+        existing = _existing(config)
         state_dir = _state_dir(state_dir, existing, config)
         found = read(place)
     now = utc_now()
@@ -53,6 +53,18 @@ def readable() -> Iterator[None]:
     except OSError as error:
         where = printable(str(error.filename or "a file"), 400)
         raise Refused(f"cannot read {where}: {error.strerror}; run this as root") from None
+
+
+def _existing(path: Path) -> Config | None:
+    if not path.exists():
+        return None
+    try:
+        return load(path, solvers=OPTIONS)
+    except ConfigError as error:
+        hint = (
+            f"{path}: nothing was imported; correct this, or let import write a new file, do: mv {path} {path}.sample"
+        )
+        raise ConfigError([*error.problems, hint], error.warnings) from None
 
 
 def _state_dir(wanted: Path | None, existing: Config | None, config: Path) -> Path:

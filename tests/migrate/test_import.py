@@ -390,6 +390,20 @@ def test_a_bundle_without_end_is_not_read(old: Import) -> None:
     assert "its CA bundle" in old.run("--dry-run")
 
 
+def test_the_packages_sample_gives_way(old: Import) -> None:
+    """What the package puts in place is not filled in: it says how import comes to write a file of its own."""
+    old.certificate("www.example.jp")
+    old.config.parent.mkdir()
+    sample = (Path(__file__).parents[2] / "packaging/config.yaml").read_bytes()
+    old.config.write_bytes(sample)
+    assert f"do: mv {old.config} {old.config}.sample" in old.run(code=2)
+    assert old.config.read_bytes() == sample
+    assert not old.state.exists()
+    old.config.rename(old.config.with_name("config.yaml.sample"))
+    old.run()
+    assert list(old.written()) == ["www.example.jp"]
+
+
 def test_a_daemon_at_work_is_named(old: Import) -> None:
     """The lock is needed for writing, not for a dry run."""
     old.certificate("www.example.jp")
