@@ -97,7 +97,9 @@ def _included(pattern: Path) -> list[Path]:
     if pattern.is_dir():
         found = sorted(path for path in pattern.rglob("*") if path.is_file())
     elif any(letter in str(pattern) for letter in "*?["):
-        found = sorted(path for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+        # Two stars are one to Apache.
+        wanted = re.sub(r"\*+", "*", str(pattern.relative_to(pattern.anchor)))
+        found = sorted(Path(pattern.anchor).glob(wanted))
     else:
         found = [pattern]
     if len(found) > MOST_FILES:
@@ -141,7 +143,8 @@ def _directives(path: Path, first: int, defines: Mapping[str, str]) -> Iterator[
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Number and text of each line that says something; one that ends with a backslash goes on in the next."""
     begun, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    # Not splitlines(): a form feed, say, ends no line of Apache's, whose numbers these are.
+    for number, raw in enumerate(text.split("\n"), 1):
         start = start or number
         if raw.endswith("\\"):
             begun += raw[:-1] + " "

@@ -60,6 +60,25 @@ def test_included_files_are_followed(tmp_path: Path) -> None:
     assert found.lines[0].path == tmp_path / "conf" / "b.inc"
 
 
+@pytest.mark.parametrize("pattern", ["inc/**.conf", "**/**c.cer.conf", "inc/**"])
+def test_two_stars_are_one(tmp_path: Path, pattern: str) -> None:
+    """Apache has no pattern for directories below directories."""
+    (tmp_path / "inc/deep").mkdir(parents=True)
+    (tmp_path / "inc/c.cer.conf").write_text("SSLCertificateFile c.cer\n")
+    (tmp_path / "inc/deep/d.cer.conf").write_text("SSLCertificateFile d.cer\n")
+    found = host(tmp_path, f"<VirtualHost *:443>\nInclude {pattern}\n</VirtualHost>\n")
+    assert [path.name for path in found.certificates][:1] == ["c.cer"]
+
+
+@pytest.mark.parametrize("letter", ["\x0c", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, letter: str) -> None:
+    """The number is Apache's own; what follows in a comment is a comment."""
+    text = f"# {letter}SSLCertificateFile /no.cer\n<VirtualHost *:443>\n# {letter}SSLCertificateFile /no.cer\n"
+    found = host(tmp_path, text + "SSLCertificateFile /a.cer\n</VirtualHost>\n", 2)
+    assert found.certificates == [Path("/a.cer")]
+    assert found.lines[0].line == 4
+
+
 def test_a_circle_of_includes_ends(tmp_path: Path) -> None:
     """Apache refuses it as well."""
     (tmp_path / "a.inc").write_text("Include a.inc\n")
