@@ -9,9 +9,11 @@ from pathlib import Path
 from certd.migrate.found import Reload
 
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]{}~\n#!]")
-_FORGIVEN = re.compile(r"\s*(\|\|\s*(true|:)|[12&]?>+\s*(/dev/null|&[12]))\s*$")
+_FORGIVEN = re.compile(r"(\|\|\s*(true|:)|[12&]?>+\s*(/dev/null|&[12]))$")
 """What only hides the outcome, or the output."""
 _UNIT = re.compile(r"([A-Za-z0-9][A-Za-z0-9:_.@-]*?)(?:\.service)?")
+_ELSEWHERE = ("--user", "--host", "--machine", "--root", "-H", "-M")
+"""Options of systemctl by which the unit is none of this host's own."""
 _VERBS = {"reload", "restart", "force-reload", "try-restart", "try-reload-or-restart", "reload-or-restart", "graceful"}
 _APACHE = {"apachectl": "httpd", "httpd": "httpd", "apache2ctl": "apache2", "apache2": "apache2"}
 
@@ -22,7 +24,7 @@ def understood(command: str) -> Reload | None:
     What restarts becomes a reload: Apache takes up new certificates by that, and drops no connection.
     """
     text = command.strip()
-    while (shorter := _FORGIVEN.sub("", text)) != text:
+    while (shorter := _FORGIVEN.sub("", text).rstrip()) != text:
         text = shorter
     if not text or _SHELL.search(text):
         return None
@@ -40,7 +42,7 @@ def understood(command: str) -> Reload | None:
 def _service(program: str, words: list[str]) -> Reload | None:
     plain = [word for word in words if not word.startswith("-") or word == "-k"]
     match program, plain:
-        case "systemctl", [verb, unit] if verb in _VERBS:
+        case "systemctl", [verb, unit] if verb in _VERBS and not any(word.startswith(_ELSEWHERE) for word in words):
             return _unit(unit)
         case "service", [unit, verb] if verb in _VERBS:
             return _unit(unit)

@@ -35,9 +35,11 @@ class _Shell(Exception):
 def parse(text: str, known: Mapping[str, str] | None = None) -> Settings:
     """The assignments of `text`; `known` are variables that were set before."""
     settings = Settings(dict(known or {}))
-    position = depth = 0
+    position = counted = depth = 0
+    line = 1
     while position < len(text):
-        line = text.count("\n", 0, position) + 1
+        line += text.count("\n", counted, position)
+        counted = position
         end = _end_of_line(text, position)
         start = text[position:end].strip()
         if not start or start.startswith("#"):

@@ -46,6 +46,9 @@ def test_a_program_with_its_arguments_stays_one() -> None:
     [
         "",
         "systemctl reload httpd; rm -rf /",
+        "systemctl --user restart httpd",
+        "systemctl --host=web2 reload httpd",
+        f"systemctl {' ' * 200_000} reload httpd nginx",
         "systemctl reload httpd && echo done",
         "cat $CERT_PATH > /etc/x.pem",
         "renewed",

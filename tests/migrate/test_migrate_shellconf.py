@@ -87,3 +87,9 @@ def test_no_text_is_too_strange(text: str) -> None:
     """Whatever lies there: an answer, and an end."""
     settings = parse(text)
     assert all(1 <= line <= text.count("\n") + 1 for line in settings.obscure)
+
+
+def test_long_files_cost_what_they_are_long() -> None:
+    """As many lines as a file may have at most; each is numbered."""
+    settings = parse("\n" * 900_000 + "if true\nA=x\n")
+    assert settings.obscure[0] == 900_001
