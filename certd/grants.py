@@ -97,9 +97,9 @@ def drop_in(config: Config) -> str:
 def _directories(config: Config) -> list[str]:
     """A directory of systemd's own care, where state or runtime directory can be one: made, and given to the user."""
     lines = []
-    if config.state_dir != STATE_DIR and config.state_dir.parent == Path("/var/lib"):
+    if config.state_dir != STATE_DIR and _cared_for(config.state_dir, STATE_DIR):
         lines.append(f"StateDirectory={_quoted(config.state_dir.name)}")
-    if config.runtime_dir != RUNTIME_DIR and config.runtime_dir.parent == Path("/run"):
+    if config.runtime_dir != RUNTIME_DIR and _cared_for(config.runtime_dir, RUNTIME_DIR):
         lines.append(f"RuntimeDirectory={_quoted(config.runtime_dir.name)}")
         # The lines are for certd-prepare too, which ends while the daemon runs.
         lines.append("RuntimeDirectoryPreserve=yes")
@@ -114,7 +114,8 @@ def _writable(config: Config) -> list[str]:
         if (path := written_below(solver))
     }
     paths = {Path(path) for path in wanted}
-    paths |= {p for p, care in ((config.state_dir, "/var/lib"), (config.runtime_dir, "/run")) if p.parent != Path(care)}
+    own = ((config.state_dir, STATE_DIR), (config.runtime_dir, RUNTIME_DIR))
+    paths |= {path for path, shipped in own if not _cared_for(path, shipped)}
     outside = sorted(path for path in paths if not _within(path, (STATE_DIR, RUNTIME_DIR, CHALLENGES)))
     top = [path for path in outside if not _within(path, [other for other in outside if other != path])]
     lines = []
@@ -124,6 +125,11 @@ def _writable(config: Config) -> list[str]:
         lines.append("PrivateTmp=no")
     # With a dash: one that is missing must not keep the daemon from its other certificates.
     return lines + [f"ReadWritePaths={_quoted(f'-{path}')}" for path in top]
+
+
+def _cared_for(path: Path, shipped: Path) -> bool:
+    """Whether systemd can make it, beside the shipped one. (What follows a colon would be the name of a link.)"""
+    return path.parent == shipped.parent and ":" not in path.name
 
 
 def _groups(config: Config) -> list[str]:

@@ -121,6 +121,11 @@ def test_state_and_runtime_directory_elsewhere() -> None:
         "ReadWritePaths=-/srv/certd",
         "ReadWritePaths=-/srv/run",
     ]
+    # systemd would make /var/lib/a, and /var/lib/b a link to it.
+    assert lines(config(state_dir="/var/lib/a:b", runtime_dir="/run/a:b"))[1:] == [
+        "ReadWritePaths=-/run/a:b",
+        "ReadWritePaths=-/var/lib/a:b",
+    ]
 
 
 def test_groups_that_get_files_are_groups_of_the_process() -> None:
