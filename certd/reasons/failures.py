@@ -32,11 +32,12 @@ DEPLOYMENT: Final[dict[str, Words]] = {
     ),
     "reload-denied": Words(
         "certd's user is not allowed to reload or start the server.",
-        "Let polkit allow it: `certd polkit-rule > /etc/polkit-1/rules.d/49-certd.rules`, and see that polkit is "
-        "installed and runs; then `certd renew NAME`, or wait: certd tries again by itself.",
+        "Let polkit allow it: `certd polkit-rule | install -m 0644 /dev/stdin /etc/polkit-1/rules.d/49-certd.rules`, "
+        "and see that polkit is installed and runs; then `certd renew NAME`, or wait: certd tries again by itself.",
         "certdの実行ユーザーにはサーバーのリロードや起動の権限がありません。",
-        "polkitで許可してください: `certd polkit-rule > /etc/polkit-1/rules.d/49-certd.rules`。polkitが導入され動作して"
-        "いることも確認してください。その後 `certd renew NAME` を実行するか、自動の再試行を待ちます。",
+        "polkitで許可してください: `certd polkit-rule | install -m 0644 /dev/stdin /etc/polkit-1/rules.d/"
+        "49-certd.rules`。polkitが導入され動作していることも確認してください。その後 `certd renew NAME` を実行するか、"
+        "自動の再試行を待ちます。",
     ),
     "reload-ineffective": Words(
         "The reload reported success, but the old certificate is still served.",

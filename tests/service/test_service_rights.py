@@ -138,7 +138,8 @@ def test_without_the_rule_it_says_what_is_missing(machine: Machine, place: Place
     assert "user certd is not allowed to reload httpd" in denied["text"]
     assert "certd polkit-rule" in denied["remedy"]
     assert place.served("norule.example") == first
-    machine.run("certd polkit-rule > /etc/polkit-1/rules.d/49-certd.rules && cat /etc/polkit-1/rules.d/49-certd.rules")
+    rule = "/etc/polkit-1/rules.d/49-certd.rules"
+    machine.run(f"umask 077; certd polkit-rule | install -m 0644 /dev/stdin {rule} && cat {rule}")
     machine.mark()
     machine.run("certd renew norule.example")
     place.wait_until_served("norule.example", other_than=first)
@@ -162,8 +163,8 @@ def test_a_web_root_elsewhere_is_one_line(machine: Machine, place: Place) -> Non
 
 
 DROP_INS = (
-    "for unit in certd certd-prepare; do certd systemd-paths | "
-    "install -D -m 0644 /dev/stdin /etc/systemd/system/$unit.service.d/paths.conf; done"
+    "certd systemd-paths > /root/certd-paths.conf && for unit in certd certd-prepare; do "
+    "install -D -m 0644 /root/certd-paths.conf /etc/systemd/system/$unit.service.d/paths.conf; done"
 )
 """As in docs/HARDENING.md."""
 WEBROOT = """DocumentRoot "/srv/web root"
