@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from certd.config import read_eab_key
 from certd.engine import telling
-from certd.engine.shared import STEPS_MOST, Shared
+from certd.engine.shared import STEPS_MOST, TROUBLE, Shared
 from certd.errors import ConfigError, StateError
 from certd.model import actions as do
 from certd.model import events as ev
@@ -17,7 +17,6 @@ from certd.model.specs import CaSpec, EabSpec
 from certd.model.view import Subject, SubjectKind
 from certd.plan import account as plan
 
-TROUBLE = timedelta(minutes=1)
 FAR = timedelta(days=1)
 CLOCK_PROBE = timedelta(minutes=1)
 """While the clock is unsure, a CA is asked for the time this often."""

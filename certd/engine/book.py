@@ -18,8 +18,10 @@ Record = CertificateRecord | ServerRecord | AccountRecord
 class Book:
     """Records by subject. Safe to share between threads; `lock(subject)` makes a read and a write one step."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, refused: Callable[[Subject], None]) -> None:
+        """`refused`: called for a subject whose record the disk would not take; somebody is to `flush` it later."""
         self._store = store
+        self._refused = refused
         self._certificates: dict[str, CertificateRecord] = {}
         self._servers: dict[str, ServerRecord] = {}
         self._accounts: dict[str, AccountRecord] = {}
@@ -106,6 +108,7 @@ class Book:
             save()
         except StateError as error:
             self.troubles[subject] = str(error)
+            self._refused(subject)
             raise
         self._unsaved.discard(subject)
         self.troubles.pop(subject, None)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from certd.effects.orders import OrderRead
 from certd.engine import telling
-from certd.engine.shared import STEPS_MOST, Shared
+from certd.engine.shared import STEPS_MOST, TROUBLE, Shared
 from certd.errors import StateError
 from certd.logs import log_event
 from certd.model import actions as do
@@ -22,7 +22,6 @@ from certd.plan.certificate_events import TRANSITIONS, advance
 
 _log = logging.getLogger(__name__)
 
-TROUBLE = timedelta(minutes=1)
 FAR = timedelta(days=1)
 
 _ORDER_ACTIONS = (

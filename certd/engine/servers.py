@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from certd.engine import telling
 from certd.engine.gather import Look
 from certd.engine.looks import Looks
-from certd.engine.shared import STEPS_MOST, Shared
+from certd.engine.shared import STEPS_MOST, TROUBLE, Shared
 from certd.errors import BrokenRecord, CommandDenied, CommandFailed, PkiError, StateError
 from certd.logs import log_event
 from certd.model import actions as do
@@ -23,7 +23,6 @@ from certd.plan.server_events import advance
 
 _log = logging.getLogger(__name__)
 
-TROUBLE = timedelta(minutes=1)
 FAR = timedelta(days=1)
 
 

@@ -8,7 +8,7 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from certd.budget import Budget
 from certd.clock import Clock
@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 STEPS_MOST = 200
 """Actions in one tick; more than any order needs. A bug that never waits still lets others have their turn."""
 
+TROUBLE = timedelta(minutes=1)
+"""After this a tick that the disk was in the way of is repeated."""
+
 Wake = Callable[[Subject, datetime | None], None]
 
 
@@ -43,7 +46,8 @@ class Shared:
         self.world = world
         self.clock = clock
         self.wake = wake
-        self.book = Book(store)
+        # Whoever came to know what the disk refused, its subject's own tick writes it.
+        self.book = Book(store, lambda subject: wake(subject, clock.now() + TROUBLE))
         self.lives = Lives(store)
         self.budgets = {name: Budget(ca.limits) for name, ca in config.cas.items()}
         self.gather = Gatherer(self.book, self.lives, clock, self.budgets)

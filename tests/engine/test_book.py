@@ -68,7 +68,12 @@ def disk() -> Disk:
 
 @pytest.fixture
 def book(disk: Disk) -> Book:
-    return Book(disk)  # type: ignore[arg-type]
+    return over(disk)
+
+
+def over(disk: Any) -> Book:
+    """Whose refusals wake nobody."""
+    return Book(disk, lambda _: None)
 
 
 LIVES = [
@@ -94,7 +99,7 @@ def test_written_when_it_changes(book, disk, subject, read, put, first, changed)
     put(book, subject.name, changed)
     assert disk.records == {subject: changed}
     assert len(disk.saves()) == 1
-    assert read(Book(disk), subject.name) == changed
+    assert read(over(disk), subject.name) == changed
 
 
 def test_a_poll_writes_nothing(book, disk):
@@ -123,6 +128,18 @@ def test_a_disk_that_refuses(book, disk, subject, read, put, first, changed):
     saves = len(disk.saves())
     book.flush(subject)
     assert len(disk.saves()) == saves
+
+
+def test_a_refused_write_is_to_be_repeated(disk):
+    """Whoever came to know it: the subject's tick is asked for, so that what an operator said is not left lying."""
+    refused: list[Subject] = []
+    book = Book(disk, refused.append)
+    book.put_certificate(NAME, Idle())
+    assert refused == []
+    disk.full = True
+    with pytest.raises(StateError):
+        book.put_certificate(NAME, Idle(Ledger(attempts=1)))
+    assert refused == [CERTIFICATE]
 
 
 def test_a_poll_after_a_refused_write_is_written(book, disk):
@@ -174,7 +191,7 @@ def test_a_broken_record_is_not_replaced(tmp_path):
         store.save_certificate(NAME, Idle(Ledger(orders=(NOW,))))
         path = store.layout.certificate_record(NAME)
         path.write_text("{")
-        book = Book(store)
+        book = over(store)
         for _ in range(2):
             with pytest.raises(BrokenRecord):
                 book.certificate(NAME)
@@ -184,7 +201,7 @@ def test_a_broken_record_is_not_replaced(tmp_path):
 def test_what_was_written_late_is_told():
     """Whoever waits for it has not heard of it: flush says so, once."""
     disk = Disk()
-    book = Book(disk)
+    book = over(disk)
     disk.full = True
     with pytest.raises(StateError):
         book.put_server("web", Settled(wanted=1))

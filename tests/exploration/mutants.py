@@ -202,7 +202,7 @@ MUTANTS = (
         SERVERS,
         "self._of.book.put_server(spec.id, begun)",
         "self._of.book._servers[spec.id] = begun",
-        of.RENEWAL,
+        of.HASTY,
         AFTER,
         breaks="I3",
     ),

@@ -68,7 +68,8 @@ class Simulation:
         self._words: list[Callable[[], None]] = []
         """What the operator has said and certd not heard yet."""
         self._ticking: Subject | None = None
-        self._woken = False
+        self._woken: datetime | None = None
+        """For when the subject that is ticked was woken meanwhile."""
 
     @property
     def web(self) -> ModelApache:
@@ -106,7 +107,7 @@ class Simulation:
     # --- the loop -----------------------------------------------------------------------------------------------
 
     def _tick(self, subject: Subject) -> None:
-        self._ticking, self._woken = subject, False
+        self._ticking, self._woken = subject, None
         try:
             self._hear()
             due = self.engine.tick(subject)
@@ -115,12 +116,12 @@ class Simulation:
             return
         finally:
             self._ticking = None
-        self.due[subject] = self.timeline.now if self._woken else due
+        self.due[subject] = due if self._woken is None else min(due, self._woken)
 
     def _wake(self, subject: Subject, at: datetime | None) -> None:
         at = self.timeline.now if at is None else at
         if subject == self._ticking:
-            self._woken = True
+            self._woken = at if self._woken is None else min(at, self._woken)
         elif subject in self.due:
             self.due[subject] = min(self.due[subject], at)
 
@@ -220,7 +221,10 @@ class Simulation:
         link = self.store.links.get(name)
         try:
             self.engine.rollback(name)
-        except (Refused, StateError):
+        except Refused:
+            return
+        except StateError:  # it may be done all the same, now or later
+            self.renewed.pop(name, None)
             return
         record = self.engine._shared.book.certificate(name)
         assert record.ledger.hold is not None
@@ -232,8 +236,8 @@ class Simulation:
         idle = isinstance(self.engine._shared.book.certificate(name), Idle)
         try:
             self.engine.renew(name, now=now)
-        except StateError:
-            return
+        except StateError:  # as above
+            idle = False
         if idle:
             self.renewed[name] = self.timeline.now
         self.watch.fresh_goal.add(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from exploration.explorer import CRASH, Outcome, Plan, explore, pairs, plans_of_kinds
+from exploration.explorer import CRASH, Plan, explore, pairs, plans_of_kinds
 from exploration.mutants import MUTANTS
 from exploration.mutation import Mutant, applied
 
@@ -13,20 +13,7 @@ PAIRS_MOST = 10_000
 def plans_for(mutant: Mutant) -> list[Plan]:
     if mutant.after_crash:
         return pairs(mutant.scenario, CRASH, sorted(mutant.kinds), PAIRS_MOST)
-    return plans_of_kinds(mutant.scenario, mutant.kinds)
-
-
-def noticed(mutant: Mutant, plans: list[Plan]) -> tuple[Plan, Outcome] | None:
-    """The first plan that comes to a violation: one of `plans`, or of those for the run with the mutant.
-
-    The run that nothing interrupts is the first, since the others need one that is well. A mutant may have other steps,
-    so that what interrupts a step of the run without it comes at none of its own.
-    """
-    for some in (lambda: [{}], lambda: plans, lambda: plans_for(mutant)):
-        for plan in some():
-            for outcome in explore(mutant.scenario, [plan]):
-                return plan, outcome
-    return None
+    return [{}, *plans_of_kinds(mutant.scenario, mutant.kinds)]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -34,7 +21,7 @@ def test_a_mutant_is_killed(mutant: Mutant):
     """Some run of its scenario notices it, and none does without it."""
     plans = plans_for(mutant)
     with applied(mutant):
-        found = noticed(mutant, plans)
+        found = next(((plan, outcome) for plan in plans for outcome in explore(mutant.scenario, [plan])), None)
     assert found is not None, f"no run notices that {mutant.name}"
     plan, outcome = found
     print(f"{mutant.name}: {outcome}")
