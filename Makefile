@@ -7,8 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Tests that drive real programs keep a core busy each; more than four workers only wait for each other.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
+# Tests that drive real programs wait half of their time: one worker more than there are cores, and four at the most.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n > 3 ? 4 : n + 1)))
 RUNS ?= 5
 # For make disk-faults: into how many tests each story is divided.
 FAULT_SHARES ?= 8
