@@ -21,6 +21,7 @@ from certd.model.records import (
     BatchSet,
     CertificateRecord,
     Deploying,
+    DeployStage,
     Idle,
     Installed,
     Ordering,
@@ -91,7 +92,10 @@ class Gatherer:
         *,
         shared_loading: bool,
     ) -> ServerFacts:
-        """`names`: certificates of this server that may have something to deploy."""
+        """`names`: certificates of this server that may have something to deploy.
+
+        Raises StateError where the disk does not tell whether a link of the section that swaps has moved.
+        """
         ready: list[BatchSet] = []
         owed: list[BatchSet] = []
         since: list[datetime] = []
@@ -106,7 +110,11 @@ class Gatherer:
                 its_record = self._book.certificate(name)
                 facts = self.certificate(config, certificate_spec, its_record, now)
             except StateError:
-                continue  # told by its own tick; the others go on
+                # Told by its own tick; the others go on. But what has moved stays in the section that moved it (I3).
+                part = _being_swapped(record, name)
+                if part is not None and self._lives.of(name).link == part.version:
+                    owed.append(part)
+                continue
             match its_record:
                 case Ordering():
                     coming = True
@@ -235,3 +243,10 @@ def _owes_a_reload(record: ServerRecord) -> bool:
 
 def _permitted(facts: CertificateFacts, ask_again: datetime | None) -> CertificateFacts:
     return replace(facts, ca=replace(facts.ca, permit=ask_again is None, permit_at=ask_again))
+
+
+def _being_swapped(record: ServerRecord, name: str) -> BatchSet | None:
+    """The set of this certificate in a section whose links may have moved, every one or some."""
+    if not isinstance(record, Deploying) or record.stage is not DeployStage.SWAPPING:
+        return None
+    return next((part for part in record.batch if part.name == name), None)

@@ -62,6 +62,8 @@ class FakeWorld:
     on_order: Callable[..., Any] = _unexpected
     on_account: Callable[..., Any] = _unexpected
     on_reload: Callable[[], None] = lambda: None
+    on_switch: Callable[[], None] = lambda: None
+    """Called once the link has moved."""
     active: Activity = Activity.ACTIVE
     done: list[str] = field(default_factory=list)
 
@@ -98,6 +100,7 @@ class FakeWorld:
     def switch(self, name: str, version: int, now: datetime) -> None:
         self.done.append(f"switch {name} {version}")
         self.store.switch_live(name, version, now=now)
+        self.on_switch()
 
     def after(self, spec: Any, commands: Any, version: int) -> None:
         self.done.append("after")

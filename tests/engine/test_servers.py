@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from statedir import NAME, issued
 
 from certd.engine import Engine
-from certd.errors import CommandFailed
+from certd.errors import CommandFailed, StateError
 from certd.model.codes import Because
 from certd.model.records import Ledger, Settled, Staged, Timer
 from certd.model.specs import CommandReload, Deployment
@@ -68,3 +68,33 @@ def test_what_is_gone_back_to_was_live(tmp_path: Path) -> None:
         bench.times.passes(timedelta(seconds=5))
     assert bench.store.live_version(NAME) == 1
     assert bench.world.done[:3] == ["reload", f"switch {NAME} 1", "reload"]
+
+
+def test_a_link_that_moved_on_a_disk_that_then_failed(tmp_path: Path) -> None:
+    """The move is reported as failed, and for a while nobody can tell where the link leads: its reload stays owed (I3),
+    and is done as soon as the disk is well."""
+    bench = Bench(tmp_path)
+    bench.version(1, live=True)
+    times = (NOW, Timer(NOW, NOW), NOW + timedelta(hours=1))
+    bench.store.save_certificate(
+        NAME, Staged(Ledger(), Because.RENEWAL_TIME, bench.version(2), issued(2).leaf, *times, opened=True)
+    )
+    link, aside = bench.store.layout.live(NAME), tmp_path / "aside"
+
+    def fail() -> None:
+        link.rename(aside)
+        link.mkdir()  # nothing that could be read as a link
+        raise StateError("the directory cannot be synced")
+
+    bench.world.on_switch = fail
+    engine = bench.engine(certificates={NAME: replace(SPEC, deploy=(Deployment("web", verify=None),))})
+    for _ in range(3):
+        for subject in (WEB, CERTIFICATE):
+            engine.tick(subject)
+        bench.times.passes(timedelta(minutes=2))
+    assert bench.world.done == [f"switch {NAME} 2"]
+    link.rmdir()
+    aside.rename(link)
+    settle(bench, engine)
+    assert bench.world.done == [f"switch {NAME} 2", "reload"]
+    assert engine.view().certificates[0].record.ledger.attempts == 0
