@@ -40,6 +40,8 @@ class ModelCa:
         self.orders: dict[str, ModelOrder] = {}
         self.account_key: bytes | None = None
         """Known since its registration, which has spent the EAB credentials."""
+        self.asked: dict[str, datetime] = {}
+        """When each order was asked for last, whether or not the answer came."""
         self.turned_down: set[str] = set()
         """Parked orders whose certificate came, and is for other names than are wanted by now."""
         self.lag = timedelta(0)

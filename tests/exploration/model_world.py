@@ -93,6 +93,7 @@ class ModelWorld:
             case do.PlaceOrder():
                 return self._place(spec, record)
             case do.ReadOrder():
+                self.ca.asked[_url(record)] = self.timeline.now
                 return self._act(Act.LOOK, f"read order of {spec.name}", lambda: self._read(record), EXCHANGE)
             case do.PresentChallenges(tasks):
                 tokens = tuple(task.token for task in tasks)

@@ -144,8 +144,13 @@ class Watch:
         for version, known in self._store.sets[name].items():
             waits = version > self._store.links.get(name, version) and version not in record.ledger.rejected
             fits = set(known.leaf.names) == set(spec.domains) and now < known.leaf.not_after
-            good = known.leaf.fingerprint not in self._ca.revoked
+            good = known.leaf.fingerprint not in self._ca.revoked and not self._parked(record, known.leaf)
             _deny(waits and fits and good, f"I5: a second order for {name} while version {version} waits to go live")
+
+    def _parked(self, record: Ordering, leaf: Leaf) -> bool:
+        """Whether its order was given up, after a last question that brought nothing."""
+        urls = [parked.order_url for parked in record.ledger.parked]
+        return any(self._ca.orders[url].leaf == leaf and self._ca.asked[url] >= self._given_up[url] for url in urls)
 
     def _least_wait(self, name: str, orders: int) -> timedelta:
         link = self._store.links.get(name)
