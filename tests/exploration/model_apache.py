@@ -57,6 +57,8 @@ class ModelApache:
         """Somebody else has stopped or killed it, and nobody need start it."""
         self.said_to_refuse = False
         """The last command for it was reported as failed, whether or not it was."""
+        self.seen_down = False
+        """The last look at it was reported as refused, whether or not it was."""
         self.asked_at: datetime | None = None
         self._queued: list[bool] = []
         self._starts = 0
@@ -168,8 +170,8 @@ class ModelApache:
 
     @property
     def cannot_load(self) -> bool:
-        """Whether it is down, was said to refuse, or would refuse or not survive what the links name."""
-        if self.said_to_refuse:
+        """Whether it is down, or said to be, was said to refuse, or would refuse or not survive what the links name."""
+        if self.said_to_refuse or self.seen_down:
             return True
         named = {self._store.served_by_link(name) for name in self.names}
         return self.activity is not Activity.ACTIVE or self._refused() or bool(self.dies_of & named)

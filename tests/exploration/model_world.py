@@ -222,7 +222,9 @@ class ModelWorld:
         part, verify, _ = target
         apache = next(one for one in self.apaches.values() if verify.connect[0].host == one.unit)
         try:
+            apache.seen_down = True
             shown = self._act(Act.LOOK, f"look {apache.unit}", lambda: apache.shown(part.name), QUESTION)
+            apache.seen_down = False
         except EffectFailed:
             return Seen(part.name, Sight.REFUSED, None)
         if shown is None:
