@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import NamedTuple
 
@@ -110,11 +110,7 @@ class Gatherer:
                 its_record = self._book.certificate(name)
                 facts = self.certificate(config, certificate_spec, its_record, now)
             except StateError:
-                # Told by its own tick; the others go on. But what has moved stays in the section that moved it (I3).
-                part = _being_swapped(record, name)
-                if part is not None and self._lives.of(name).link == part.version:
-                    owed.append(part)
-                continue
+                continue  # told by its own tick; the others go on
             match its_record:
                 case Ordering():
                     coming = True
@@ -132,6 +128,7 @@ class Gatherer:
                 case Installed() if self._owes(its_record, record, spec.id):
                     owed.append(self._batch_set(name, its_record.staged, its_record.staged.previous, now))
                     generations += [one.generation for one in its_record.owed if one.server == spec.id]
+        owed += self._moved(record, {(part.name, part.version) for part in (*ready, *owed)})
         batch = record.batch if isinstance(record, Deploying) else (*ready, *owed)
         deployments = self._deployments(config, spec.id, batch)
         return ServerFacts(
@@ -226,6 +223,16 @@ class Gatherer:
                 last_resort = previous
         return BatchSet(name, staged.version, back, staged.leaf.fingerprint, fingerprint, last_resort)
 
+    def _moved(self, record: ServerRecord, known: Set[tuple[str, int]]) -> list[BatchSet]:
+        """What the section that swaps has moved before it was interrupted, and nobody else tells: it stays in it (I3).
+
+        Its certificate may have become unreadable since, or have left the configuration.
+        """
+        if not isinstance(record, Deploying) or record.stage is not DeployStage.SWAPPING:
+            return []
+        others = (part for part in record.batch if (part.name, part.version) not in known)
+        return [part for part in others if self._lives.of(part.name).link == part.version]
+
     def _deployments(self, config: Config, server: str, batch: tuple[BatchSet, ...]) -> dict[str, Deployment]:
         found = {}
         for part in batch:
@@ -243,10 +250,3 @@ def _owes_a_reload(record: ServerRecord) -> bool:
 
 def _permitted(facts: CertificateFacts, ask_again: datetime | None) -> CertificateFacts:
     return replace(facts, ca=replace(facts.ca, permit=ask_again is None, permit_at=ask_again))
-
-
-def _being_swapped(record: ServerRecord, name: str) -> BatchSet | None:
-    """The set of this certificate in a section whose links may have moved, every one or some."""
-    if not isinstance(record, Deploying) or record.stage is not DeployStage.SWAPPING:
-        return None
-    return next((part for part in record.batch if part.name == name), None)

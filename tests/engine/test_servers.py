@@ -13,7 +13,7 @@ from statedir import NAME, issued
 from certd.engine import Engine
 from certd.errors import CommandFailed, StateError
 from certd.model.codes import Because
-from certd.model.records import Ledger, Settled, Staged, Timer
+from certd.model.records import BatchSet, Deploying, DeployStage, Ledger, Settled, Staged, Timer
 from certd.model.specs import CommandReload, Deployment
 from certd.model.view import Subject, SubjectKind
 
@@ -98,3 +98,30 @@ def test_a_link_that_moved_on_a_disk_that_then_failed(tmp_path: Path) -> None:
     settle(bench, engine)
     assert bench.world.done == [f"switch {NAME} 2", "reload"]
     assert engine.view().certificates[0].record.ledger.attempts == 0
+
+
+def test_a_link_that_moved_before_its_certificate_left_the_configuration(tmp_path: Path) -> None:
+    """certd died when the link had moved, and does not find the certificate any more: Apache may still include it, so
+    the section goes on to its reload (I3)."""
+    bench = Bench(tmp_path)
+    bench.version(1)
+    bench.version(2, live=True)
+    batch = (BatchSet(NAME, 2, 1, issued(2).leaf.fingerprint, issued(1).leaf.fingerprint),)
+    swapping = Deploying(
+        settled=Settled(wanted=1),
+        generation=1,
+        batch=batch,
+        before=(),
+        was_active=True,
+        fresh=(NAME,),
+        stage=DeployStage.SWAPPING,
+        began_at=NOW,
+    )
+    bench.store.save_server("web", swapping)
+    engine = bench.engine(certificates={})
+    for _ in range(12):
+        engine.tick(WEB)
+        bench.times.passes(timedelta(seconds=5))
+    assert bench.world.done == ["reload"]
+    settled = engine.view().servers[0].record
+    assert settled.wanted == settled.confirmed == 1
