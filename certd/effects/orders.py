@@ -95,8 +95,7 @@ class OrderEffects:
         key = self._store.read_pending_key(spec.name, record.key_id)
         if key is None:
             # As one that is broken: nothing is issued for it yet, so a new order with a new key is the way out.
-            path = f"certs/{spec.name}/pending/{record.key_id}.pem"
-            raise PkiError("key-unreadable", f"the key of the order is missing: {path}")
+            raise PkiError("key-unreadable", f"the key of the order is missing: {_key_path(spec, record)}")
         order = self._authorities.client(record.ca).finalize(url, pki.make_csr(key, record.domains))
         read = self._interpreted(spec, record, order, [])
         # A CA that has taken the request and calls the order "ready" as before is not to be handed it without end.
@@ -104,9 +103,7 @@ class OrderEffects:
 
     def download(self, spec: CertificateSpec, record: Ordering, url: str) -> ev.Issued:
         """Raises BrokenRecord where the order's key is gone: only a backup can have it."""
-        key = self._store.read_pending_key(spec.name, record.key_id)
-        _demand_key(key, f"certs/{spec.name}/pending/{record.key_id}.pem")
-        assert key is not None
+        key = self._demand_key(spec, record)
         chain = self._authorities.client(record.ca).download(url)
         certificates = pki.build_set(key, chain, domains=record.domains, key_type=record.key, now=self._now())
         version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
@@ -142,6 +139,18 @@ class OrderEffects:
                 log_event(_log, logging.WARNING, f"A challenge file stays for now: {error}", certificate=name)
         return ev.CleanedUp(tuple(gone))
 
+    def _demand_key(self, spec: CertificateSpec, record: Ordering) -> bytes:
+        key = self._store.read_pending_key(spec.name, record.key_id) or b""
+        try:
+            pki.key_type_of(key)
+        except PkiError as error:
+            what = "is broken" if key else "is missing or empty"
+            raise BrokenRecord(
+                f"the CA has issued the certificate, but {_key_path(spec, record)}, its key, {what}: restore it from a "
+                "backup, or wait for another order; see 'A broken key of an order' in docs/STATE.md"
+            ) from error
+        return key
+
     def _interpreted(
         self, spec: CertificateSpec, record: Ordering, order: Order, authorizations: list[Authorization]
     ) -> OrderRead:
@@ -164,15 +173,8 @@ class OrderEffects:
         return Presented(solver=solver.type, identifier=task.identifier, token=task.token, place=place)
 
 
-def _demand_key(key: bytes | None, path: str) -> None:
-    try:
-        pki.key_type_of(key or b"")
-    except PkiError as error:
-        what = "is missing" if key is None else "is broken"
-        raise BrokenRecord(
-            f"the CA has issued the certificate, but {path}, its key, {what}: restore it from a backup, or wait for "
-            "another order; see 'A broken key of an order' in docs/STATE.md"
-        ) from error
+def _key_path(spec: CertificateSpec, record: Ordering) -> str:
+    return f"certs/{spec.name}/pending/{record.key_id}.pem"
 
 
 def ended(order: OrderFailed) -> ev.OrderEnded:
