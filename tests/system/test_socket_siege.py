@@ -17,6 +17,10 @@ BESIEGERS = 24
 """At once; more than the 16 clients that are answered."""
 HUGE = b"GET /" + b"a" * 1_000_000
 FDS_OF_A_DAEMON = 100
+DRIP = 0.3
+"""Seconds between two bytes."""
+SEATED = 5
+"""Bytes that only those can drip who were given a seat; the others are sent away at once."""
 
 
 class Siege:
@@ -24,6 +28,7 @@ class Siege:
 
     def __init__(self, path: Path) -> None:
         self.connections = 0
+        self.cut_off = 0
         self._path = path
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._besiege, args=(number,)) for number in range(BESIEGERS)]
@@ -52,9 +57,14 @@ class Siege:
                 way(client)
 
     def _drip(self, client: socket.socket) -> None:
-        """A byte now and then."""
-        while not self._over.wait(0.3):
-            client.send(b"G")
+        """A byte now and then, for as long as that is suffered."""
+        dripped = 0
+        with suppress(OSError):
+            while not self._over.wait(DRIP):
+                client.send(b"G")
+                dripped += 1
+        if dripped > SEATED and not self._over.is_set():
+            self.cut_off += 1
 
     def _deaf(self, client: socket.socket) -> None:
         """Asks for what is large, and never reads."""
@@ -90,6 +100,7 @@ def test_the_engine_does_not_notice(make_labsite: Callable[..., LabSite]) -> Non
         certd.renew("a.test", now=True)
         eventually(lambda: site.served() == site.issued() != before, "the new certificate is served", 120)
         eventually(lambda: siege.connections > CONNECTIONS, "thousands of connections", 60)
+        eventually(lambda: siege.cut_off > 0, "somebody who drips is cut off", 60)
     eventually(lambda: _answers(certd), "it answers everybody again")
     eventually(lambda: certd.problems() == set(), "all is well")
     counted = _counters(certd)
