@@ -16,6 +16,7 @@ from typing import Any, Self
 import yaml
 from parts import Webroot, eventually
 
+from certd.caa import Ask, Property
 from certd.challenges import OPTIONS
 from certd.clock import Clock
 from certd.config import load
@@ -50,6 +51,10 @@ class Time:
         self.monotonic += length.total_seconds()
 
 
+def _no_name_servers(name: str, seconds: float) -> tuple[Property, ...]:
+    raise OSError("this test has no name servers")
+
+
 class Turned:
     """One certd by a clock that is turned: started, crashed and started again on one configuration.
 
@@ -59,6 +64,7 @@ class Turned:
     def __init__(self, config_path: Path, time: Time) -> None:
         self.config_path = config_path
         self.time = time
+        self.ask_caa: Ask = _no_name_servers
         self._due: dict[Subject, datetime] = {}
         self._woken: dict[Subject, datetime] = {}
 
@@ -102,7 +108,7 @@ class Turned:
 
     def _make_world(self, *arguments: Any, **options: Any) -> RealWorld:
         """What the engine acts on; a test may bring servers of its own."""
-        return RealWorld(*arguments, **options)
+        return RealWorld(*arguments, ask_caa=self.ask_caa, **options)
 
     # --- time
 

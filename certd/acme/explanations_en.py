@@ -85,7 +85,7 @@ TEXTS: Final[dict[str, Text]] = {
     "acme:caa": Text(
         "CAA records of the domain forbid this CA to issue.",
         'Add a CAA record for this CA to the domain or a parent of it; for JPRS: `example.jp. CAA 0 issue "jprs.jp"`. '
-        "`dig CAA NAME` shows which records there are.",
+        "The failure's text names the records that certd found; `dig CAA NAME` shows them as they are now.",
     ),
     "acme:connection": Text(
         "The CA could not connect to the server it validates.",

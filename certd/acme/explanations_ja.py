@@ -75,7 +75,7 @@ TEXTS: Final[dict[str, Text]] = {
     "acme:caa": Text(
         "CAAレコードにより、このCAによる証明書の発行が許可されていません。",
         'ドメインまたはその親にCAAレコードを追加してください。JPRSの場合: `example.jp. CAA 0 issue "jprs.jp"`。'
-        "現在のレコードは `dig CAA NAME` で確認できます。",
+        "certdが見つけたレコードはエラーの本文にあります。現在のレコードは `dig CAA NAME` で確認できます。",
     ),
     "acme:connection": Text(
         "CAが審査対象のサーバーに接続できませんでした。",

@@ -21,6 +21,7 @@ from certd.text import printable
 MAX_AUTHORIZATIONS = 1000
 MAX_CHALLENGES = 64
 MAX_CONTACTS = 100
+MAX_IDENTITIES = 100
 
 
 class Directory(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Directory(msgspec.Struct, frozen=True):
     renewal_info: str | None = None
     terms_of_service: str | None = None
     external_account_required: bool = False
+    caa_identities: tuple[str, ...] = ()
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -105,7 +107,14 @@ def parse_directory(body: bytes) -> Directory:
         renewal_info=fields.url("renewalInfo"),
         terms_of_service=printable(terms) if terms else None,
         external_account_required=meta.boolean("externalAccountRequired") if meta else False,
+        caa_identities=_caa_identities(meta.value("caaIdentities") if meta else None),
     )
+
+
+def _caa_identities(value: object) -> tuple[str, ...]:
+    """The host names among whatever is there: they only help to explain a refusal."""
+    names = value[:MAX_IDENTITIES] if isinstance(value, list) else []
+    return tuple(name.lower() for name in names if isinstance(name, str) and is_hostname(name.lower()))
 
 
 def parse_account(body: bytes) -> Account:

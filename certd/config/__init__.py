@@ -7,6 +7,7 @@ specifications; `problems` collects what is wrong on the way.
 
 from __future__ import annotations
 
+from certd.config.authorities import is_jprs
 from certd.config.challenge import solver_for
 from certd.config.eab import read_eab_key
 from certd.config.jsonschema import json_schema
@@ -14,4 +15,13 @@ from certd.config.loading import load
 from certd.config.schema import AbsolutePath
 from certd.config.surroundings import DaemonUser, Surroundings
 
-__all__ = ["AbsolutePath", "DaemonUser", "Surroundings", "json_schema", "load", "read_eab_key", "solver_for"]
+__all__ = [
+    "AbsolutePath",
+    "DaemonUser",
+    "Surroundings",
+    "is_jprs",
+    "json_schema",
+    "load",
+    "read_eab_key",
+    "solver_for",
+]

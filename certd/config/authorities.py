@@ -25,7 +25,7 @@ JPRS_MOST_CONTACTS = 6
 
 
 def is_jprs(directory: str) -> bool:
-    """Whether this is JPRS's service; only the checks of the configuration depend on it."""
+    """Whether this is JPRS's service; only warnings and hints depend on it."""
     host = urlsplit(directory).hostname or ""
     return host == "jprs.jp" or host.endswith(".jprs.jp")
 

@@ -5,43 +5,47 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from certd.acme.problems import judge
+from msgspec.structs import replace
+
+from certd.acme.problems import judge, judge_order
 from certd.errors import CertdError, ProblemError
 from certd.logs import log_event
 from certd.model import events as ev
 from certd.model.codes import Kind
-from certd.model.records import Ordering, Step
+from certd.model.orders import OrderFailed
+from certd.model.records import Step
 from certd.text import printable
 
 _log = logging.getLogger(__name__)
 
 _TEXT_MOST: Final = 600
-_HINT_MOST: Final = 200
-_OF_A_NAME: Final = frozenset(
-    {"acme:caa", "acme:rejected-identifier", "acme:unsupported-identifier", "jprs:fqdn-invalid"}
-)
+_HINT_MOST: Final = 400
 
 
-def failed(error: CertdError | OSError, step: Step, order: Ordering | None = None) -> ev.Failed:
-    """The event of an exchange or presentation that went wrong; `order` is the one that it was for."""
+def failed(error: CertdError | OSError, step: Step) -> ev.Failed:
+    """The event of an exchange or presentation that went wrong."""
     verdict = judge(error, step)
-    text, retry_after = verdict.text, None
+    retry_after = None
     if isinstance(error, ProblemError):
         retry_after = error.retry_after
         if verdict.kind is Kind.BUG:
             _tell_developers(error, verdict.code)
-        hint = printable(_left_out(verdict.code, text, order), _HINT_MOST) if order is not None else ""
-        text = f"{printable(text, _TEXT_MOST - len(hint) - 3)} ({hint})" if hint else text
-    return ev.Failed(step, verdict.kind, verdict.code, text, retry_after)
+    return ev.Failed(step, verdict.kind, verdict.code, verdict.text, retry_after)
 
 
-def _left_out(code: str, text: str, order: Ordering) -> str:
-    """What an operator needs to know of the order to put it right, where the CA does not say it."""
-    if code == "acme:bad-csr":
-        return f"the request was for a key of type {order.key}"
-    if code in _OF_A_NAME and not any(domain in text for domain in order.domains):
-        return f"ordered for {', '.join(order.domains)}"
-    return ""
+def ended(order: OrderFailed) -> ev.Failed:
+    """The event of an order that the CA calls invalid."""
+    verdict = judge_order(order)
+    step = Step.VALIDATION if order.validation else Step.FINALIZE
+    return ev.Failed(step, verdict.kind, verdict.code, verdict.text)
+
+
+def with_hint(failure: ev.Failed, hint: str) -> ev.Failed:
+    """The same with `hint` after what the CA said; where there is too much of it, the CA's words are cut."""
+    hint = printable(hint, _HINT_MOST)
+    if not hint:
+        return failure
+    return replace(failure, text=f"{printable(failure.text, _TEXT_MOST - len(hint) - 3)} ({hint})")
 
 
 def _tell_developers(error: ProblemError, code: str) -> None:

@@ -11,7 +11,6 @@ import msgspec
 from certd import pki
 from certd.acme import order as protocol
 from certd.acme.messages import Authorization, Order
-from certd.acme.problems import judge_order
 from certd.challenges import SOLVERS, Solver, make_solver
 from certd.challenges.fetch import Send
 from certd.config import solver_for
@@ -20,8 +19,8 @@ from certd.errors import BrokenRecord, ChallengeError, PkiError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
-from certd.model.orders import Finalize, OrderFailed, OrderStep, Poll, Present, Task
-from certd.model.records import Ordering, Parked, Presented, Step
+from certd.model.orders import Finalize, OrderStep, Poll, Present, Task
+from certd.model.records import Ordering, Parked, Presented
 from certd.model.specs import CertificateSpec, SolverSpec
 from certd.store import Store
 from certd.text import printable
@@ -175,13 +174,6 @@ class OrderEffects:
 
 def _key_path(spec: CertificateSpec, record: Ordering) -> str:
     return f"certs/{spec.name}/pending/{record.key_id}.pem"
-
-
-def ended(order: OrderFailed) -> ev.OrderEnded:
-    """The event of an order that the CA calls invalid."""
-    verdict = judge_order(order)
-    step = Step.VALIDATION if order.validation else Step.FINALIZE
-    return ev.OrderEnded(ev.Failed(step, verdict.kind, verdict.code, verdict.text))
 
 
 def _challenge_type(spec: CertificateSpec, identifier: str, wildcard: bool) -> str | None:

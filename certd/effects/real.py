@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from certd import deploy
-from certd.effects import failures, orders, served
+from certd import caa, deploy
+from certd.effects import failures, served
 from certd.effects.account import AccountEffects
 from certd.effects.authorities import Authorities
+from certd.effects.hints import Hints
 from certd.effects.orders import OrderEffects, OrderRead
 from certd.errors import BrokenRecord, CertdError, ProblemError, StateError
 from certd.http import Exchanger
@@ -52,6 +53,7 @@ class RealWorld:
         on_account: OnAccount,
         on_warning: Callable[[str, str | None], None],
         command_timeout: timedelta = COMMAND_TIMEOUT,
+        ask_caa: caa.Ask = caa.ask_resolver,
     ) -> None:
         """`on_account` gets what a CA says of an account while asked about an order; `on_date` its Date headers.
 
@@ -71,6 +73,7 @@ class RealWorld:
             workers=config.workers,
         )
         self._accounts = AccountEffects(store, self._authorities)
+        self._hints = Hints(self._authorities, ask_caa)
         self._orders = OrderEffects(store, self._authorities, send=self._plain.send, now=now, on_warning=on_warning)
 
     def replace_config(self, config: Config) -> None:
@@ -85,7 +88,7 @@ class RealWorld:
     ) -> ev.CertificateEvent | OrderRead:
         match action:
             case do.EndOrder(order):
-                return orders.ended(order)
+                return ev.OrderEnded(self._hinted(failures.ended(order), record))
             case do.DropOrder(code, text):
                 return ev.OrderEnded(ev.Failed(Step.NEW_ORDER, Kind.NEW_ORDER, code, text))
             case do.CleanUp(presented):
@@ -104,7 +107,7 @@ class RealWorld:
         except StateError as error:
             return ev.Failed(Step.STORE, Kind.TRANSIENT, error.code, str(error))
         except (CertdError, OSError) as error:
-            failed = failures.failed(error, _STEPS[type(action)], record)
+            failed = self._hinted(failures.failed(error, _STEPS[type(action)]), record)
             self._tell_account(record.ca, spec.name, error, failed)
             return failed
 
@@ -177,6 +180,10 @@ class RealWorld:
                 return self._orders.download(spec, record, url)
             case _:
                 raise AssertionError(f"{type(action).__name__} is no action for an order")
+
+    def _hinted(self, failed: ev.Failed, record: CertificateRecord) -> ev.Failed:
+        assert isinstance(record, Ordering)
+        return failures.with_hint(failed, self._hints.of(failed.code, failed.text, record))
 
     def _tell_account(self, ca: str, name: str, error: Exception, failed: ev.Failed) -> None:
         """What an error about an order says of the whole account (ARCHITECTURE 4c, 4d)."""

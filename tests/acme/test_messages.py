@@ -38,7 +38,11 @@ DIRECTORY: dict[str, Any] = {
     "newAccount": "https://ca.example/account",
     "newOrder": "https://ca.example/order",
     "renewalInfo": "https://ca.example/ari",
-    "meta": {"termsOfService": "http://ca.example/terms", "externalAccountRequired": True},
+    "meta": {
+        "termsOfService": "http://ca.example/terms",
+        "externalAccountRequired": True,
+        "caaIdentities": ["CA.example"],
+    },
 }
 
 
@@ -53,6 +57,7 @@ def test_directory() -> None:
     assert directory.renewal_info == "https://ca.example/ari"
     assert directory.terms_of_service == "http://ca.example/terms"
     assert directory.external_account_required
+    assert directory.caa_identities == ("ca.example",)
     assert directory.revoke_cert is None
 
 
@@ -64,6 +69,12 @@ def test_order() -> None:
     assert order.certificate is None
     assert order.error is None
     assert order.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("identities", [None, "ca.example", {"a": 1}, 7, [None, 5, "a b", "\x1b[31m", "x" * 300]])
+def test_caa_identities_of_any_shape(identities: Any) -> None:
+    """They only help to explain a refusal: their form costs no order."""
+    assert messages.parse_directory(as_bytes(DIRECTORY, meta={"caaIdentities": identities})).caa_identities == ()
 
 
 def test_unknown_status_and_fields_are_tolerated() -> None:

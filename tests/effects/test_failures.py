@@ -7,27 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from statedir import NAME, NOW
+from statedir import NAME
 
 from certd.acme.problem import ACME_PREFIX
-from certd.effects.failures import failed
+from certd.effects.failures import ended, failed, with_hint
 from certd.errors import ChallengeError, PkiError, ProblemError
-from certd.model.codes import Because, Kind
-from certd.model.records import KeyType, Ledger, Ordering, Step, Timer
+from certd.model.codes import Kind
+from certd.model.orders import OrderFailed
+from certd.model.records import Step
 
 DAY = timedelta(days=1)
-ORDER = Ordering(
-    ledger=Ledger(),
-    because=Because.RENEWAL_TIME,
-    ca="ca",
-    directory="https://ca.test/dir",
-    order_url="https://ca.test/order/1",
-    key_id="key",
-    domains=(NAME, f"www.{NAME}"),
-    key=KeyType.RSA3072,
-    placed_at=NOW,
-    poll=Timer(NOW, NOW),
-)
 
 
 def problem(type: str, detail: str = "no", **fields: Any) -> ProblemError:
@@ -45,30 +34,25 @@ def problem(type: str, detail: str = "no", **fields: Any) -> ProblemError:
 )
 def test_an_error_becomes_an_event(error: Any, step: Step, kind: Kind, retry_after: timedelta | None) -> None:
     """With the step it happened at, the kind of the remedy, and the CA's Retry-After."""
-    for order in (None, ORDER):
-        event = failed(error, step, order)
-        assert (event.step, event.kind, event.retry_after) == (step, kind, retry_after)
-        assert event.text
+    event = failed(error, step)
+    assert (event.step, event.kind, event.retry_after) == (step, kind, retry_after)
+    assert event.text
 
 
-def test_a_refused_request_names_its_key() -> None:
-    """badCSR (row 3 of the JPRS list): type and size of the key that was sent."""
-    assert "rsa3072" in failed(problem("badCSR", "The CSR is unacceptable"), Step.FINALIZE, ORDER).text
-
-
-@pytest.mark.parametrize("type", ["caa", "rejectedIdentifier", "unsupportedIdentifier"])
-def test_a_refused_name_is_named(type: str) -> None:
-    """The CA's message need not say which name it means (rows 8, 25 and 29): those of the order are told."""
-    text = failed(problem(type), Step.NEW_ORDER, ORDER).text
-    assert text.endswith(f"(ordered for {NAME}, www.{NAME})")
-    assert f"{NAME}, www" not in failed(problem(type, f"not for www.{NAME}"), Step.NEW_ORDER, ORDER).text
+def test_an_order_that_the_ca_calls_invalid() -> None:
+    """The step tells whether a name or the request was refused."""
+    for validation, step in ((True, Step.VALIDATION), (False, Step.FINALIZE)):
+        event = ended(OrderFailed(ACME_PREFIX + "caa", "no", 403, NAME, validation))
+        assert (event.step, event.kind, event.code) == (step, Kind.OPERATOR, "acme:caa")
 
 
 def test_a_long_message_leaves_room_for_what_it_lacks() -> None:
     """Cut is what the CA says, not what certd adds."""
-    text = failed(problem("caa", "x" * 5000), Step.NEW_ORDER, ORDER).text
+    failure = failed(problem("caa", "x" * 5000), Step.NEW_ORDER)
+    text = with_hint(failure, f"ordered for www.{NAME}").text
     assert len(text) == 600
-    assert text.endswith(f"www.{NAME})")
+    assert text.endswith(f"(ordered for www.{NAME})")
+    assert with_hint(failure, "") == failure
 
 
 def test_a_request_that_the_ca_calls_wrong_is_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,7 +60,7 @@ def test_a_request_that_the_ca_calls_wrong_is_logged_in_full(caplog: pytest.LogC
     sent = 'https://ca.test/finalize {"csr":"(not shown)"}'
     error = problem("malformed", "The request information is invalid", sent=sent)
     with caplog.at_level(logging.ERROR):
-        assert failed(error, Step.FINALIZE, ORDER).kind is Kind.BUG
+        assert failed(error, Step.FINALIZE).kind is Kind.BUG
     (record,) = caplog.records
     assert record.certd_fields == {  # type: ignore[attr-defined]
         "code": "acme:malformed",
@@ -87,5 +71,5 @@ def test_a_request_that_the_ca_calls_wrong_is_logged_in_full(caplog: pytest.LogC
         "sent": sent,
     }
     caplog.clear()
-    failed(problem("rateLimited", status=429), Step.FINALIZE, ORDER)
+    failed(problem("rateLimited", status=429), Step.FINALIZE)
     assert not caplog.records

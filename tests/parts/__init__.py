@@ -13,6 +13,7 @@ from parts.faultproxy import Ask, Conversation, Fault, FaultProxy, Reply
 from parts.forwarded import ForwardClock, ForwardedCertd
 from parts.handshake import served_certificate, served_serial
 from parts.labsite import LabSite
+from parts.nameserver import NameServer
 from parts.pebble import CertificateStatus, Pebble, PebbleOptions
 from parts.ports import LOOPBACK, free_port, free_ports
 from parts.processes import Process, eventually, find, require, watched_tails
@@ -35,6 +36,7 @@ __all__ = [
     "ForwardedCertd",
     "Issuer",
     "LabSite",
+    "NameServer",
     "Pebble",
     "PebbleOptions",
     "Process",

@@ -14,7 +14,7 @@ from typing import Any
 from certd.challenges import OPTIONS
 from certd.clock import Clock
 from certd.config import load
-from certd.effects.real import RealWorld
+from certd.effects.real import COMMAND_TIMEOUT, RealWorld
 from certd.engine import Engine
 from certd.logs import LineFormatter
 from certd.model.view import Lane, Subject
@@ -70,7 +70,6 @@ class ForwardedCertd(Certd):
         config = load(self.config_path, solvers=OPTIONS)
         clock = Clock(self.clock.wall, self.clock.monotonic)
         store = Store.open(config.state_dir, purpose="the test", now=clock.now())
-        timeouts = {} if self._command_timeout is None else {"command_timeout": self._command_timeout}
         world = RealWorld(
             config,
             store,
@@ -78,7 +77,7 @@ class ForwardedCertd(Certd):
             on_date=clock.heard,
             on_account=lambda ca, event: self.engine.hear_account(ca, event),
             on_warning=lambda name, warning: self.engine.hear_warning(name, warning),
-            **timeouts,
+            command_timeout=self._command_timeout or COMMAND_TIMEOUT,
         )
         self.engine = Engine(config, store, world, clock=clock, rng=random.Random(1), wake=self._wake)
         self.engine.prepare()

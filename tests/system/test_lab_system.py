@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from clockwork import Clockwork
-from parts import LabSite, Webroot, eventually
+from parts import LabSite, NameServer, Webroot, eventually
 
 from certd.acme.judgements import TABLE, Judgement
+from certd.caa import ask_resolver
 from certd.lab.faults import ROWS, Row
 from certd.model.codes import Code, Kind
 from certd.model.records import Ordering, Registered, Step, Unusable
@@ -196,6 +198,25 @@ def test_an_answer_that_only_says_read_it_again(make: Make, row: Row) -> None:
     w.settle()
     assert w.asked("newOrder") == 1
     assert w.record(NAME).ledger.failure is None
+
+
+def test_row_8_says_which_records_are_in_the_way(make: Make, tmp_path: Path) -> None:
+    """Found by asking name servers; the record to add names the CA as its directory does."""
+    zone = {("test", "CAA"): ['0 issue "other.example"'], (NAME, "A"): ["127.0.0.1"]}
+    with NameServer(zone) as server:
+        w = make(defaults=FAST)
+        w.ask_caa = partial(ask_resolver, resolv_conf=server.resolv_conf(tmp_path), port=server.port)
+        w.restart()
+        w.ca.faults.inject(8, times=None)
+        w.until(lambda: w.state(NAME).failure is not None, "the failure")
+        failure = w.state(NAME).failure
+        assert failure is not None
+        assert failure.code == "acme:caa"
+        assert failure.text.endswith(
+            f'({NAME}: found test. CAA 0 issue "other.example"; needed: test. CAA 0 issue "lab.invalid")'
+        )
+        assert server.asked == [NAME, "test"]
+        assert failure.text in w.problems()["acme:caa"].text
 
 
 def test_row_1_an_account_that_the_ca_has_forgotten(make: Make) -> None:
