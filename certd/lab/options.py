@@ -48,6 +48,9 @@ class LabOptions:
     registered: frozenset[str] | None = None
     """The only names that may be ordered, as if registered with the reseller; None: any."""
 
+    reuse_orders: bool = False
+    """Whether newOrder answers with the pending or ready order that the account has for these names, if there is one,
+    as some CAs do."""
     processing_polls: int = 3
     """How many reads of a finalized order answer `processing` before it turns `valid`."""
     retry_after: int | None = None

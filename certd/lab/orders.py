@@ -56,9 +56,15 @@ class OrderVerbs:
         if "notBefore" in fields or "notAfter" in fields:
             raise malformed("this CA chooses the validity itself")
         names = self._identifiers(fields.get("identifiers"))
+        if self.options.reuse_orders and (known := self._unfinished(call, names)) is not None:
+            return self._show(call, known, 201)
         order = Order(new_id(), call.owner, names, call.now + self.options.order_valid_for, call.now)
         self.records.add_order(order, [self._authorization(call, name) for name in names])
         return self._show(call, order, 201)
+
+    def _unfinished(self, call: Call, names: tuple[str, ...]) -> Order | None:
+        own = (order for order in self.records.orders.values() if order.account is call.owner)
+        return next((order for order in own if order.names == names and order.status in ("pending", "ready")), None)
 
     def order(self, call: Call) -> Reply:
         """Read an order; each read of a `processing` one brings its issuance nearer."""
