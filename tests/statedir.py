@@ -49,4 +49,5 @@ def idle(attempts: int = 0) -> Idle:
 
 def staged(version: int, leaf: Leaf) -> Staged:
     activate = Timer(NOW, NOW + timedelta(minutes=10))
-    return Staged(Ledger(), Because.RENEWAL_TIME, version, leaf, NOW, activate, NOW + timedelta(hours=1))
+    deadline = NOW + timedelta(hours=1)
+    return Staged(Ledger(), Because.RENEWAL_TIME, version, leaf, NOW, activate, deadline, servers=("web",))

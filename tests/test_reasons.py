@@ -24,7 +24,7 @@ OWN_FAILURES = [
     *("expired", "names-changed", "no-answer", "order-too-old", "order-vanished", "parked", "clock-unsure", "held"),
     *("no-certificates", "expiring", "unmanaged", "config-error", "record-broken", "account-refused"),
     *("account-unusable", "eab-expiring", "eab-expired", "reload-owed", "self-check", "served-differs"),
-    *("record-unsaved", "notify-failed", "state", "broken-record"),
+    *("set-broken", "order-taken", "record-unsaved", "notify-failed", "state", "broken-record"),
 ]
 
 

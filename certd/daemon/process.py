@@ -31,11 +31,12 @@ from certd.config import load
 from certd.daemon.patience import longest_after, longest_look
 from certd.effects.real import RealWorld
 from certd.engine import Engine, progress
+from certd.engine.servers import LOOK_EVERY as LOOK_AT_SERVERS_EVERY
 from certd.errors import CertdError, ConfigError, StateError
 from certd.logs import log_bug, log_event
 from certd.model import events as ev
 from certd.model.specs import Config
-from certd.model.view import Subject, View
+from certd.model.view import Subject, SubjectKind, View
 from certd.scheduler import LOCAL_LIMIT, Scheduler
 from certd.sockets import CONTROL_NAME, STATUS_NAME, ControlSocket, StatusSocket
 from certd.store import Store
@@ -101,7 +102,7 @@ class Process:
             host=socket.gethostname(),
         )
         self._alarm_lane = AlarmLane(self._alarms)
-        self._faults = Faults(self.engine.tick, now=self._clock.now, after=self._alarm_lane.nudge)
+        self._faults = Faults(self._tick, now=self._clock.now, after=self._alarm_lane.nudge)
         self._scheduler = Scheduler(
             self._faults.tick, workers=config.workers, lane_of=self.engine.lane_of, clock=self._clock.now
         )
@@ -199,6 +200,11 @@ class Process:
         return f"the configuration is read: {len(self.engine.config.certificates)} certificates"
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _tick(self, subject: Subject) -> datetime:
+        """A server is looked at now and then although it has nothing to do: health tells how it is."""
+        due = self.engine.tick(subject)
+        return min(due, self._clock.now() + LOOK_AT_SERVERS_EVERY) if subject.kind is SubjectKind.SERVER else due
 
     def _begin(self) -> None:
         self._tick_all()

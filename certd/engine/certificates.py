@@ -110,7 +110,7 @@ class Certificates:
             record = self._of.book.certificate(spec.name)
             self._of.take_up(spec)
             now = self._of.clock.now()
-            facts = self._of.gather.certificate(self._of.config, spec, record, now, reading, reserve=True)
+            facts = self._of.gather.certificate(self._of.config, spec, record, now, reading, deciding=True)
             action = plan.decide(spec, record, facts, now)
             if facts.ca.permit and isinstance(record, Idle) and not isinstance(action, do.PlaceOrder):
                 self._of.release(spec.ca, spec.name, unused_since=now)
@@ -146,8 +146,10 @@ class Certificates:
                 return ev.OrderParked()
             case do.Abandon(code, text):
                 return ev.Abandoned(code, text)
+            case do.NoteServers(servers):
+                return ev.ServersNoted(servers)
             case do.NoteSwapped():
-                return self._swapped(facts)
+                return self._swapped(record, facts)
             case do.NoteConfirmed():
                 self._pass_on_debts(record, facts)
                 return ev.Confirmed()
@@ -156,11 +158,16 @@ class Certificates:
             case _:
                 raise AssertionError(f"{type(action).__name__} has no effect")
 
-    def _swapped(self, facts: CertificateFacts) -> ev.Swapped:
+    def _swapped(self, record: CertificateRecord, facts: CertificateFacts) -> ev.Swapped:
+        """Servers that were told before the link moved owe a reload already; the others are told now (I3)."""
+        assert isinstance(record, Staged)
+        owed = []
         for view in facts.servers:
-            if view.wanted == 0:  # it has never loaded anything for certd: the links moved in another one's section
+            told = view.id in record.servers and view.wanted > 0
+            if not told:  # it came to this certificate since, or its record is gone
                 self._owe(view.id)
-        return ev.Swapped(tuple(Owed(view.id, max(view.wanted, 1)) for view in facts.servers))
+            owed.append(Owed(view.id, view.wanted if told else view.wanted + 1))
+        return ev.Swapped(tuple(owed))
 
     def _pass_on_debts(self, record: CertificateRecord, facts: CertificateFacts) -> None:
         """Servers that came to this certificate since the swap, most often an old one by a new name, load it (I3)."""

@@ -59,9 +59,12 @@ class Gatherer:
         now: datetime,
         reading: OrderRead | None = None,
         *,
-        reserve: bool = False,
+        deciding: bool = False,
     ) -> CertificateFacts:
-        """`reserve`: take a permit if all else is ready for a new order. Raises StateError."""
+        """`deciding`: look at the files of a staged set, and take a permit if all else is ready for a new order.
+
+        Raises StateError.
+        """
         life = self._lives.of(spec.name)
         self._since = min(self._since, now)  # a clock that was set back must not put it off
         # An order that is under way belongs to the CA that it was placed at, whatever is configured now.
@@ -69,14 +72,15 @@ class Gatherer:
         facts = CertificateFacts(
             live=life.live,
             link=life.link,
-            ca=self._ca(config, ca, now, permit=not reserve),
+            ca=self._ca(config, ca, now, permit=not deciding),
             servers=tuple(self._server_view(spec, deployment, record) for deployment in spec.deploy),
             clock_sure=self._clock.sure,
             since=self._since,
             step=reading.step if reading else None,
+            broken=self._broken(spec.name, record, life.link) if deciding else "",
             places=reading.places if reading else (),
         )
-        if reserve and isinstance(record, Idle):
+        if deciding and isinstance(record, Idle):
             return self._with_permit(spec, record, facts, now)
         return facts
 
@@ -122,7 +126,7 @@ class Gatherer:
                     judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
                     if isinstance(judged, gate.Closed):
                         gates.append(judged.until)
-                    elif self._others_settled(certificate_spec, spec.id):
+                    elif self._noted(certificate_spec, its_record) and self._others_settled(certificate_spec, spec.id):
                         ready.append(self._batch_set(name, its_record, facts.link, now))
                         since.append(max(its_record.activate.until, its_record.issued_at))
                 case Installed() if self._owes(its_record, record, spec.id):
@@ -183,6 +187,16 @@ class Gatherer:
         rejection = next((r.timer for r in settled.rejections if r.name == spec.name and r.version == version), None)
         not_served = spec.name in settled.not_served
         return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection, not_served)
+
+    @staticmethod
+    def _noted(spec: CertificateSpec, record: Staged) -> bool:
+        """I3: a link moves once it is durable who hears of it."""
+        return record.servers == tuple(deployment.server for deployment in spec.deploy)
+
+    def _broken(self, name: str, record: CertificateRecord, link: int | None) -> str:
+        if not isinstance(record, Staged) or record.version == link:
+            return ""
+        return self._lives.fault(name, record.version) or ""
 
     def _others_settled(self, spec: CertificateSpec, server: str) -> bool:
         """I2: a link that several servers load moves only while none of the others is loading.

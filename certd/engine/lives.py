@@ -78,6 +78,14 @@ class Lives:
         except (PkiError, BrokenRecord):
             return None
 
+    def fault(self, name: str, version: int) -> str | None:
+        """Why the set of this version is not complete and verified; None if it is. Raises StateError."""
+        try:
+            self._store.version_leaf(name, version)
+        except (PkiError, BrokenRecord) as error:
+            return str(error)
+        return None
+
     def usable(self, name: str, version: int, *, revoked: str | None, now: datetime) -> Leaf | None:
         """The leaf, if the operator may go back to this version: a CA's certificate, neither expired nor revoked."""
         leaf = self.leaf(name, version)

@@ -15,7 +15,7 @@ from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.facts import ServerFacts
-from certd.model.records import Activity, BatchSet, Deploying
+from certd.model.records import Activity, BatchSet, Deploying, Settled
 from certd.model.specs import ServerSpec
 from certd.model.view import Subject, SubjectKind
 from certd.plan import server as plan
@@ -24,6 +24,7 @@ from certd.plan.server_events import advance
 _log = logging.getLogger(__name__)
 
 FAR = timedelta(days=1)
+LOOK_EVERY = timedelta(minutes=5)
 
 
 class Servers:
@@ -32,7 +33,7 @@ class Servers:
     def __init__(self, shared: Shared) -> None:
         self._of = shared
         self._looks = Looks(shared)
-        self._activities: dict[str, Activity] = {}
+        self._activities: dict[str, tuple[Activity, datetime]] = {}
 
     def tick(self, server: str) -> datetime:
         """Do all that is due for a server; when it is due next."""
@@ -65,7 +66,7 @@ class Servers:
 
     def activity_known(self, server: str) -> Activity:
         """As last seen, for the status."""
-        return self._activities.get(server, Activity.UNKNOWN)
+        return self._activities[server][0] if server in self._activities else Activity.UNKNOWN
 
     def owe(self, server: str) -> None:
         """Links that this server loads have moved, and not in its own section. Raises StateError."""
@@ -110,10 +111,22 @@ class Servers:
             return None, action, facts
 
     def _activity(self, spec: ServerSpec) -> Activity:
-        busy = self._of.deployable(spec.id) or isinstance(self._of.book.server(spec.id), Deploying)
-        if busy or spec.id not in self._activities:
-            self._activities[spec.id] = self._of.world.activity(spec)
-        return self._activities[spec.id]
+        """Asked anew while there is something to do, else now and then, for the status."""
+        now = self._of.clock.now()
+        if not self._idle(spec) or not self._asked_lately(spec.id, now):
+            self._activities[spec.id] = self._of.world.activity(spec), now
+        return self._activities[spec.id][0]
+
+    def _idle(self, spec: ServerSpec) -> bool:
+        record = self._of.book.server(spec.id)
+        settled = isinstance(record, Settled) and record.wanted == record.confirmed
+        return settled and not self._of.deployable(spec.id)
+
+    def _asked_lately(self, server: str, now: datetime) -> bool:
+        if server not in self._activities:
+            return False
+        since = now - self._activities[server][1]
+        return timedelta(0) <= since < LOOK_EVERY
 
     def _loads_elsewhere(self, spec: ServerSpec) -> bool:
         """Whether a reload runs on another server that loads links of this one (I2)."""

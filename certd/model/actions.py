@@ -79,7 +79,7 @@ class EndOrder(msgspec.Struct, frozen=True):
 
 
 class DropOrder(msgspec.Struct, frozen=True):
-    """The order is of no more use to us: no answer to newOrder, other names wanted, or too old."""
+    """The order is of no more use to us: no answer to newOrder, other names wanted, too old, or somebody else's."""
 
     code: str
     text: str
@@ -123,6 +123,12 @@ class Abandon(msgspec.Struct, frozen=True):
     text: str
 
 
+class NoteServers(msgspec.Struct, frozen=True):
+    """The staged set goes to other servers than before: record which."""
+
+    servers: tuple[str, ...]
+
+
 class NoteSwapped(msgspec.Struct, frozen=True):
     """The live link names the staged version: record it."""
 
@@ -155,6 +161,7 @@ CertificateAction = (
     | CheckRevocation
     | ProbeServed
     | Abandon
+    | NoteServers
     | NoteSwapped
     | NoteConfirmed
     | NoteGivenBack

@@ -102,6 +102,10 @@ class Abandoned(msgspec.Struct, frozen=True):
     text: str
 
 
+class ServersNoted(msgspec.Struct, frozen=True):
+    servers: tuple[str, ...]
+
+
 class Swapped(msgspec.Struct, frozen=True):
     owed: tuple[Owed, ...]
 
@@ -145,6 +149,7 @@ CertificateEvent = (
     | RevocationChecked
     | Probed
     | Abandoned
+    | ServersNoted
     | Swapped
     | Confirmed
     | GivenBack

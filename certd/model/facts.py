@@ -59,6 +59,8 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     """Since when somebody looks after it: the start of this process."""
     step: OrderStep | None = None
     """What the order, read in this tick, asks for next."""
+    broken: str = ""
+    """What is wrong with the files of the staged set; looked at before anything is decided about it."""
     places: tuple[Presented, ...] = ()
     """Where the solvers would put the responses of a Present step."""
 

@@ -185,6 +185,8 @@ class Ordering(msgspec.Struct, frozen=True, tag="ordering", tag_field="phase"):
     responded: tuple[str, ...] = ()
     """Tokens that the CA was told to validate."""
     finalized_at: Moment | None = None
+    finalized_again: bool = False
+    """Finalize was sent again, since the CA still called the order ready: the first may have had its effect."""
     give_up: Moment | None = None
     """When a finalized order is parked; None until finalize."""
     polls_failed: int = 0
@@ -228,6 +230,8 @@ class Staged(msgspec.Struct, frozen=True, tag="staged", tag_field="phase"):
     previous: int | None = None
     """The version that the live link named when this set was staged: what a server goes back to that does not do well
     with it. No link moves meanwhile but to this set and back."""
+    servers: tuple[str, ...] = ()
+    """Those that hear of it when the link moves. It moves only while they are those of the configuration."""
 
 
 class Owed(msgspec.Struct, frozen=True):

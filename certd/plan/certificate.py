@@ -32,6 +32,8 @@ UNFINALIZED_MOST = timedelta(hours=24)
 """An order that was never finalized is dropped after this; nothing is lost with it."""
 FIRST_POLL = timedelta(seconds=1)
 EMERGENCY_BACKOFF = timedelta(minutes=10)
+SET_BROKEN = "set-broken"
+"""Somebody removed or changed files of a staged set; it is never repaired."""
 
 
 def decide(
@@ -92,8 +94,10 @@ def begin(
             kept = tuple(p for p in record.ledger.presented if p.token not in known)
             return replace(record, ledger=replace(record.ledger, presented=kept + action.places))
         case Ordering(), do.FinalizeOrder() if record.finalized_at is None:
-            # Said again to a CA that answers with errors, it does not put off the time to give up.
             return replace(record, finalized_at=now, give_up=_give_up(facts, now))
+        case Ordering(), do.FinalizeOrder() if not record.finalized_again:
+            # Said again to a CA that answers with errors, it does not put off the time to give up.
+            return replace(record, finalized_again=True)
         case _:
             return record
 
@@ -195,8 +199,6 @@ def _asks_status(ocsp_url: str | None, ledger: Ledger, serial: str) -> bool:
 def _decide_ordering(
     spec: CertificateSpec, record: Ordering, facts: CertificateFacts, now: datetime
 ) -> do.CertificateAction:
-    if record.order_url is None:
-        return do.DropOrder("no-answer", "certd was interrupted before the CA's answer to newOrder was recorded")
     if dropped := _drop(spec, record, facts, now):
         return dropped
     # A clock that may be wrong gives nothing up: the CA is asked, and its answer brings the time.
@@ -242,13 +244,23 @@ def _pursue(facts: CertificateFacts, now: datetime) -> do.CertificateAction:
 
 def _drop(spec: CertificateSpec, record: Ordering, facts: CertificateFacts, now: datetime) -> do.DropOrder | None:
     """Before finalize an order is cheap: drop it when it is old, or for other names. After it, never (I5)."""
+    if record.order_url is None:
+        return do.DropOrder("no-answer", "certd was interrupted before the CA's answer to newOrder was recorded")
     if record.finalized_at is not None:
         return None
+    if _issued_to_another(facts.step):
+        return do.DropOrder("order-taken", "the CA issues this order to somebody else, who finalized it")
     if set(record.domains) != set(spec.domains) or record.key is not spec.key or record.ca != spec.ca:
         return do.DropOrder("names-changed", "the configuration asks for something else now")
     if facts.clock_sure and now >= record.placed_at + UNFINALIZED_MOST:
         return do.DropOrder("order-too-old", "the order did not become ready within a day")
     return None
+
+
+def _issued_to_another(step: orders.OrderStep | None) -> bool:
+    """Whether an order that we never finalized has been: some CAs hand out the order that is pending for these names,
+    and another certificate (of another key type, most often) asked for the same."""
+    return isinstance(step, orders.Download) or (isinstance(step, orders.Poll) and step.processing)
 
 
 def poll_delay(record: Ordering, retry_after: timedelta | None, now: datetime) -> timedelta:
@@ -275,6 +287,9 @@ def _decide_staged(
         return do.NoteSwapped()
     if abandoned := _abandon(spec, record, facts, now):
         return abandoned
+    servers = tuple(view.id for view in facts.servers)
+    if record.servers != servers:
+        return do.NoteServers(servers)
     if record.ledger.presented and timers.due(record.ledger.clean_up, now):
         return do.CleanUp(record.ledger.presented)
     state = gate.judge(spec, record, record.ledger, facts, now)
@@ -299,6 +314,8 @@ def wants_answer(spec: CertificateSpec, record: Staged, facts: CertificateFacts,
 
 
 def _abandon(spec: CertificateSpec, record: Staged, facts: CertificateFacts, now: datetime) -> do.Abandon | None:
+    if facts.broken:
+        return do.Abandon(SET_BROKEN, f"the new set of files can not go live: {facts.broken}")
     if record.check is not None and record.check.word is OcspWord.REVOKED:
         return do.Abandon("revoked", "the CA's responder calls the new certificate revoked")
     if facts.clock_sure and now >= record.leaf.not_after:

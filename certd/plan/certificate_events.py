@@ -31,7 +31,7 @@ from certd.model.records import (
 )
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
-from certd.plan.certificate import DAY, SOON, need, poll_delay
+from certd.plan.certificate import DAY, SET_BROKEN, SOON, need, poll_delay
 from certd.plan.certificate_failures import Context, failed_ledger, later, order_failed, park
 
 PROBE_EVERY = timedelta(hours=6)
@@ -168,6 +168,7 @@ def _rollback(record: Idle | Staged | Installed, event: ev.RollbackRequested, at
         deadline=at.now,
         opened=True,
         previous=at.facts.link,
+        servers=tuple(view.id for view in at.facts.servers),
     )
 
 
@@ -215,6 +216,7 @@ def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> 
         deadline=deadline,
         opened=ledger.requested is not None and ledger.requested.now,
         previous=at.facts.link,
+        servers=tuple(view.id for view in at.facts.servers),
     )
 
 
@@ -254,9 +256,14 @@ def _status_checked(record: Staged, event: ev.StatusChecked, at: Context) -> Sta
 
 
 def _abandoned(record: Staged, event: ev.Abandoned, at: Context) -> Idle:
-    failed = ev.Failed(Step.OCSP, Kind.TRANSIENT, event.code, event.text)
+    step = Step.STORE if event.code == SET_BROKEN else Step.OCSP
+    failed = ev.Failed(step, Kind.TRANSIENT, event.code, event.text)
     ledger = failed_ledger(record.ledger, failed, at)
     return Idle(ledger=replace(ledger, rejected=(*ledger.rejected, record.version)))
+
+
+def _servers_noted(record: Staged, event: ev.ServersNoted, _: Context) -> Staged:
+    return replace(record, servers=event.servers)
 
 
 def _swapped(record: Staged, event: ev.Swapped, at: Context) -> Installed:
@@ -299,7 +306,8 @@ def _assert_order_kept(before: CertificateRecord, event: ev.CertificateEvent, af
     """I5: a finalized order leaves Ordering by its certificate, by being parked, or by the CA's own refusal."""
     if not isinstance(before, Ordering) or before.finalized_at is None or not isinstance(after, Idle):
         return
-    refused = isinstance(event, ev.OrderEnded) or (isinstance(event, ev.Failed) and event.step is Step.FINALIZE)
+    at_first = isinstance(event, ev.Failed) and event.step is Step.FINALIZE and not before.finalized_again
+    refused = at_first or isinstance(event, ev.OrderEnded)
     parked = any(p.order_url == before.order_url for p in after.ledger.parked)
     assert refused or parked, "I5: a finalized order would be lost"
 
@@ -329,6 +337,7 @@ TRANSITIONS: dict[tuple[type, type], _Transition] = {
     (Staged, ev.CleanedUp): _cleaned_up,
     (Staged, ev.StatusChecked): _status_checked,
     (Staged, ev.Abandoned): _abandoned,
+    (Staged, ev.ServersNoted): _servers_noted,
     (Staged, ev.Swapped): _swapped,
     (Staged, ev.RenewRequested): _renew_staged,
     (Staged, ev.RollbackRequested): _rollback,

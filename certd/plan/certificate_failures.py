@@ -50,13 +50,18 @@ def order_failed(record: Ordering, event: ev.Failed, at: Context) -> Ordering | 
         return Idle(ledger=failed_ledger(record.ledger, event, at))
     polls = record.polls_failed + 1
     if event.kind is Kind.POLL and polls <= POLLS_MOST:
-        return replace(record, poll=timers.after(at.now, timedelta(seconds=5)), polls_failed=polls)
+        read_again = replace(record, poll=timers.after(at.now, timedelta(seconds=5)), polls_failed=polls)
+        if event.step is Step.FINALIZE and not record.finalized_again:
+            return replace(read_again, finalized_at=None, give_up=None)  # refused: whoever finalizes it, it was not us
+        return read_again
     if event.code == "order-vanished" and at.now < record.placed_at + FRESH_ORDER:
         again = VANISHED_AGAIN * (1 << min(polls - 1, VANISHED_DOUBLINGS))
         return replace(record, poll=timers.after(at.now, again), polls_failed=polls)
-    issued_perhaps = record.finalized_at is not None and event.step is not Step.FINALIZE
+    finalized = record.finalized_at is not None
+    # A finalize that is refused was for nothing, unless it was not the first: that one may have been heard.
+    issued_perhaps = finalized and (event.step is not Step.FINALIZE or record.finalized_again)
     # Whoever has to put it right: a certificate that may be waiting is not given up for it before its time (I5).
-    kept = issued_perhaps and event.kind in (Kind.OPERATOR, Kind.BUG)
+    kept = finalized and event.step is not Step.FINALIZE and event.kind in (Kind.OPERATOR, Kind.BUG)
     if kept or event.kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.ACCOUNT):
         asked = event.retry_after
         own = _own_delay(Kind.TRANSIENT if kept else event.kind, polls, at)

@@ -85,6 +85,12 @@ ORDER: Final[dict[str, Words]] = {
         "オーダーが1日以内に発行可能な状態にならなかったため、破棄しました。",
         "繰り返す場合は、審査が進まない理由をCAに確認してください。",
     ),
+    "order-taken": Words(
+        "The order was finalized by somebody else: a CA may give one order to two certificates with the same names.",
+        NOTHING,
+        "オーダーがほかで使用されました。CAは同じドメイン名を持つ2つの証明書に1つのオーダーを渡すことがあります。",
+        NOTHING_JA,
+    ),
     "parked": Words(
         "The CA did not issue in time. The order is kept and asked about daily; a new one may be placed.",
         _CA,
@@ -112,6 +118,12 @@ SETS: Final[dict[str, Words]] = {
         "See its failure for what keeps the renewal; once that is removed, `certd renew NAME` tries at once.",
         "証明書の有効期限が切れています。",
         "更新を妨げている失敗内容を確認してください。解消後、`certd renew NAME` ですぐに再試行します。",
+    ),
+    "set-broken": Words(
+        "Files of a new certificate were removed or changed before it went live; a new one is ordered.",
+        "Find out what works below the state directory besides certd: a clean-up job, a restored backup.",
+        "新しい証明書のファイルが有効化の前に削除または変更されました。新しい証明書を発行します。",
+        "状態ディレクトリを操作しているcertd以外のもの(クリーンアップ、バックアップの復元など)を確認してください。",
     ),
     "names-changed": Words(
         "The configuration asks for other names, key or CA than the order was for.",

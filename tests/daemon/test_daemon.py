@@ -22,6 +22,7 @@ from certd.daemon.patience import longest_after, longest_look
 from certd.daemon.process import Process
 from certd.errors import ConfigError
 from certd.model.codes import Code
+from certd.model.view import Subject, SubjectKind
 
 
 @pytest.fixture(autouse=True)
@@ -196,3 +197,12 @@ def test_looks_at_many_certificates_are_given_their_time(tmp_path: Path) -> None
     config = load(write(tmp_path, certificates=names), solvers=OPTIONS)
     assert longest_look(config) == timedelta(seconds=2000 * 2 * 3 * 5 / 16)
     assert longest_look(load(write(tmp_path), solvers=OPTIONS)) == timedelta(0)
+
+
+def test_idle_servers_are_looked_at_now_and_then(tmp_path: Path) -> None:
+    """Health says how they are, also where nothing is due for weeks."""
+    servers = {"web": {"reload": {"command": ["/bin/true"]}, "verify": False}}
+    config = load(write(tmp_path, servers=servers), solvers=OPTIONS)
+    with Process(config, purpose="test") as process:
+        due = process._tick(Subject(SubjectKind.SERVER, "web"))
+        assert due <= process.view().started_at + timedelta(minutes=6)

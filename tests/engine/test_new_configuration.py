@@ -55,7 +55,7 @@ def test_a_ca_that_left_takes_no_order(bench: Bench, engine: Any) -> None:
     """Nor is the account asked about: whoever still holds the old specification waits for its next look."""
     shared, gone = engine._shared, replace(bench.config, cas={"renamed": RENAMED}, certificates={})
     engine.replace_config(gone)
-    facts = shared.gather.certificate(gone, SPEC, Idle(), NOW, reserve=True)
+    facts = shared.gather.certificate(gone, SPEC, Idle(), NOW, deciding=True)
     assert facts.ca == CaFacts(account=AccountState.PENDING)
 
 
@@ -109,6 +109,46 @@ def test_a_server_that_is_renamed_before_a_swap_is_noted(bench: Bench) -> None:
     assert bench.world.done == ["reload"]
     engine.tick(SUBJECT)
     assert isinstance(bench.store.load_certificate(NAME), Idle)
+
+
+@pytest.mark.parametrize("deploy", [("www",), ("web", "www")])
+def test_a_server_that_others_use_comes_before_a_swap_is_noted(bench: Bench, deploy: tuple[str, ...]) -> None:
+    """It has loaded much for certd, but not this: nobody told it before the link moved."""
+    bench.version(1)
+    version = bench.version(2, live=True)
+    bench.store.save_certificate(NAME, staged(version, issued(2).leaf))
+    bench.store.save_server("web", Settled(wanted=3, confirmed=3))
+    bench.store.save_server("www", Settled(wanted=5, confirmed=5))
+    reloaded: list[str] = []
+    bench.world.reload = lambda server: reloaded.append(server.id)
+    moved = replace(SPEC, deploy=tuple(Deployment(server, verify=None) for server in deploy))
+    servers = {server: replace(SERVER, id=server) for server in deploy}
+    engine = bench.engine(servers=servers, certificates={NAME: moved})
+    for _ in range(5):
+        for subject in (SUBJECT, *(Subject(SubjectKind.SERVER, server) for server in deploy)):
+            engine.tick(subject)
+        bench.times.passes(timedelta(seconds=30))
+    assert reloaded == ["www"]
+    assert isinstance(bench.store.load_certificate(NAME), Idle)
+
+
+def test_a_link_moves_once_it_is_recorded_who_hears_of_it(bench: Bench) -> None:
+    """A server that came to the certificate a moment ago is noted first."""
+    bench.version(1, live=True)
+    record = replace(staged(bench.version(2), issued(2).leaf), opened=True)
+    bench.store.save_certificate(NAME, record)
+    both = replace(SPEC, deploy=(Deployment("web", verify=None), Deployment("www", verify=None)))
+    engine = bench.engine(servers={"web": SERVER, "www": replace(SERVER, id="www")}, certificates={NAME: both})
+    web, www = (Subject(SubjectKind.SERVER, server) for server in ("web", "www"))
+    engine.tick(web)
+    assert bench.world.done == []
+    engine.tick(SUBJECT)
+    assert bench.store.load_certificate(NAME).servers == ("web", "www")
+    for _ in range(4):
+        for subject in (web, www, SUBJECT):
+            engine.tick(subject)
+        bench.times.passes(timedelta(seconds=5))
+    assert bench.world.done == [f"switch {NAME} 2", "reload", "reload"]
 
 
 def test_nothing_is_forgotten_in_the_middle_of_an_exchange(bench: Bench, engine: Any) -> None:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from authority import NOW
-from bench import SERVER, SPEC, Bench
+from bench import CA, SERVER, SPEC, Bench
 from msgspec.structs import replace
-from statedir import NAME, issued
+from statedir import NAME, issued, staged
 
 from certd.engine import Engine
+from certd.engine.servers import LOOK_EVERY
 from certd.errors import CommandFailed, StateError
+from certd.model import events as ev
 from certd.model.codes import Because
-from certd.model.records import BatchSet, Deploying, DeployStage, Ledger, Settled, Staged, Timer
+from certd.model.records import (
+    AccountLedger,
+    Activity,
+    BatchSet,
+    Deploying,
+    DeployStage,
+    Idle,
+    Ledger,
+    Registered,
+    Settled,
+    Staged,
+    Timer,
+)
 from certd.model.specs import CommandReload, Deployment
 from certd.model.view import Subject, SubjectKind
 
@@ -125,3 +141,61 @@ def test_a_link_that_moved_before_its_certificate_left_the_configuration(tmp_pat
     assert bench.world.done == ["reload"]
     settled = engine.view().servers[0].record
     assert settled.wanted == settled.confirmed == 1
+
+
+@pytest.mark.parametrize("how", ["a file is missing", "all is missing", "a file is empty"])
+def test_a_staged_set_that_is_broken_on_the_disk(tmp_path: Path, how: str) -> None:
+    """It is given up before its gate opens, and another certificate ordered: it never goes live, and waiting for it
+    would cost the one that is."""
+    bench = Bench(tmp_path)
+    bench.version(1, live=True, days=30)
+    version = bench.version(2)
+    bench.store.save_certificate(NAME, staged(version, issued(2).leaf))
+    bench.store.save_account("jprs", Registered(CA.directory, "https://ca/1", NOW, AccountLedger()))
+    directory = bench.store.layout.version(NAME, version)
+    if how == "all is missing":
+        shutil.rmtree(directory)
+    elif how == "a file is missing":
+        (directory / "fullchain.pem").unlink()
+    else:
+        (directory / "privkey.pem").chmod(0o600)
+        (directory / "privkey.pem").write_bytes(b"")
+    bench.world.on_order = lambda *_: ev.OrderPlaced("https://ca/order/1")
+    engine = bench.engine()
+    engine.tick(CERTIFICATE)
+    record = bench.store.load_certificate(NAME)
+    assert isinstance(record, Idle)
+    assert (record.ledger.rejected, record.ledger.failure.code) == ((version,), "set-broken")
+    bench.times.passes(timedelta(minutes=3))
+    engine.renew(NAME)
+    engine.tick(CERTIFICATE)
+    assert bench.world.done.count("PlaceOrder") == 1
+
+
+def test_a_server_that_owes_a_reload_is_asked_how_it_is(tmp_path: Path) -> None:
+    """Also where none of its certificates has anything to do any more: what it was when certd started says nothing."""
+    bench = Bench(tmp_path)
+    bench.world.active = Activity.RELOADING
+    bench.store.save_server("web", Settled(wanted=1))
+    engine = bench.engine(certificates={})
+    engine.tick(WEB)
+    bench.world.active = Activity.ACTIVE
+    for _ in range(5):
+        engine.tick(WEB)
+        bench.times.passes(timedelta(seconds=5))
+    assert bench.world.done == ["reload"]
+
+
+@pytest.mark.parametrize(("first", "later"), [(Activity.FAILED, Activity.ACTIVE), (Activity.ACTIVE, Activity.FAILED)])
+def test_how_an_idle_server_is_becomes_known(tmp_path: Path, first: Activity, later: Activity) -> None:
+    """Whoever starts it, or finds it dead, is told the truth after a few minutes."""
+    bench = Bench(tmp_path)
+    bench.world.active = first
+    engine = bench.engine(certificates={})
+    engine.tick(WEB)
+    bench.world.active = later
+    engine.tick(WEB)
+    assert engine.view().servers[0].activity is first, "not asked at every tick"
+    bench.times.passes(LOOK_EVERY)
+    engine.tick(WEB)
+    assert engine.view().servers[0].activity is later

@@ -12,7 +12,8 @@ from exploration.model_apache import ModelApache
 from exploration.model_ca import ModelCa, serial_of
 from exploration.timeline import Timeline
 
-from certd.effects.orders import OrderRead, ended
+from certd.effects.failures import ended
+from certd.effects.orders import OrderRead
 from certd.effects.served import Target
 from certd.errors import CommandFailed, StateError
 from certd.model import actions as do
@@ -71,7 +72,7 @@ class ModelWorld:
     ) -> ev.CertificateEvent | OrderRead:
         match action:
             case do.EndOrder(failed):
-                return ended(failed)
+                return ev.OrderEnded(ended(failed))
             case do.DropOrder(code, text):
                 return ev.OrderEnded(ev.Failed(Step.NEW_ORDER, Kind.NEW_ORDER, code, text))
             case do.CleanUp(presented):

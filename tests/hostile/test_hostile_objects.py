@@ -340,7 +340,7 @@ def test_a_certificate_of_somebody_else_at_once(besiege: Besiege) -> None:
     siege.until(siege.failure, "the failure")
     failure = siege.failure()
     assert failure is not None
-    assert failure.code == "pki:key-mismatch"
+    assert failure.code == "order-taken"
     siege.proxy.relent()
     siege.settle()
     assert len(siege.issued()) == 1

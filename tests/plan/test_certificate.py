@@ -208,15 +208,28 @@ FINALIZED = {"finalized_at": NOW - MINUTE, "give_up": NOW + DAY}
         (orders.WaitReady((TASK,)), do.Defer(settling=True)),
         (orders.Respond((TASK,)), do.RespondToChallenges((TASK,))),
         (orders.Poll(False), do.Defer()),
-        (orders.Poll(True, MINUTE), do.Defer(MINUTE)),
         (orders.Finalize("https://ca/f"), do.FinalizeOrder("https://ca/f")),
-        (orders.Download("https://ca/d"), do.DownloadCertificate("https://ca/d")),
         (orders.OrderFailed("", "no"), do.EndOrder(orders.OrderFailed("", "no"))),
     ],
 )
 def test_an_order_is_pursued(step, expected):
     """It is read when due; then the one step that it asks for."""
     assert decided(order(), facts(step=step, places=(PLACE,))) == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (orders.Poll(True, MINUTE), do.Defer(MINUTE)),
+        (orders.Download("https://ca/d"), do.DownloadCertificate("https://ca/d")),
+    ],
+)
+def test_an_order_is_somebody_elses_if_another_finalized_it(step, expected):
+    """A CA may hand out one pending order to two certificates with the same names: who did not finalize it drops it."""
+    assert decided(order(**FINALIZED), facts(step=step)) == expected
+    dropped = decided(order(), facts(step=step))
+    assert isinstance(dropped, do.DropOrder)
+    assert dropped.code == "order-taken"
 
 
 @pytest.mark.parametrize(
@@ -406,7 +419,7 @@ def test_waiting_for_the_server():
 def test_waiting_after_a_rejection():
     """A set that its server rejected waits until it is tried again, looking once a day at least."""
     rejected = facts(servers=(ServerView("web", 3, 3, timer(HOUR)),))
-    wait = decided(staged(opened=True), rejected)
+    wait = decided(staged(opened=True, servers=("web",)), rejected)
     assert (wait.until, wait.code) == (NOW + HOUR, Code.SET_REJECTED)
 
 
@@ -511,7 +524,24 @@ def test_finalize_is_written_ahead(left, give_up):
 def test_finalizing_again_puts_nothing_off():
     """A CA that answers finalize with errors does not keep the order alive for ever."""
     record = order(**FINALIZED)
-    assert begun(record, do.FinalizeOrder("https://ca/f")) is record
+    again = begun(record, do.FinalizeOrder("https://ca/f"))
+    assert again == replace(record, finalized_again=True)
+    assert begun(again, do.FinalizeOrder("https://ca/f")) is again
+
+
+def test_a_staged_set_whose_files_are_broken():
+    """It is given up, for a new certificate with a new key; it is not waited for until it expires."""
+    given_up = decided(staged(), facts(broken="cert.pem is missing"))
+    assert isinstance(given_up, do.Abandon)
+    assert given_up.code == "set-broken"
+    assert "cert.pem is missing" in given_up.text
+
+
+def test_a_staged_set_that_goes_to_other_servers():
+    """They are recorded before its link may move."""
+    elsewhere = facts(servers=(ServerView("web", 3, 3), ServerView("mail", 1, 1)))
+    assert decided(staged(servers=("web",)), elsewhere) == do.NoteServers(("web", "mail"))
+    assert isinstance(decided(staged(servers=("web", "mail")), elsewhere), do.Wait)
 
 
 @pytest.mark.parametrize("action", [do.ReadOrder(), do.Defer(), do.RespondToChallenges((TASK,)), do.Reanchor()])

@@ -80,6 +80,7 @@ EVENTS = {
     "Failed": failed(),
     "StatusChecked": ev.StatusChecked(OcspCheck(OcspWord.GOOD, NOW)),
     "Abandoned": ev.Abandoned("expired", "too late"),
+    "ServersNoted": ev.ServersNoted(("web", "mail")),
     "Swapped": ev.Swapped((Owed("web", 4),)),
     "Confirmed": ev.Confirmed(),
     "GivenBack": ev.GivenBack(),
@@ -106,6 +107,7 @@ OrderParked         -          Idle       -          -
 Failed              -          Ordering   -          -
 StatusChecked       -          -          Staged     -
 Abandoned           -          -          Idle       -
+ServersNoted        -          -          Staged     -
 Swapped             -          -          Installed  -
 Confirmed           -          -          -          Idle
 GivenBack           -          -          -          Staged
@@ -308,6 +310,31 @@ def test_a_finalized_order_outlives_what_a_person_has_to_mend(kind):
     ("event", "wait"),
     [
         (failed(Kind.OPERATOR, Step.FINALIZE), DAY),
+        (failed(Kind.BUG, Step.FINALIZE), DAY),
+        (failed(Kind.NEW_ORDER, Step.FINALIZE), MINUTE),
+    ],
+)
+def test_a_finalize_that_is_refused_the_second_time(event, wait):
+    """The first may have been heard, whatever its answer: the order is kept, and asked daily."""
+    after = advanced(ordering(**FINALIZED, finalized_again=True), event, CertificateFacts())
+    assert [parked.order_url for parked in after.ledger.parked] == [URL]
+    assert after.ledger.retry == Timer(NOW, NOW + wait)
+    assert advanced(ordering(**FINALIZED), event, CertificateFacts()).ledger.parked == ()
+
+
+def test_an_order_that_was_not_ready_is_not_finalized():
+    """The CA refused our only request: if it issues, it is to somebody else. A second request leaves that open."""
+    refused = failed(Kind.POLL, Step.FINALIZE, code="acme:order-not-ready")
+    after = advanced(ordering(**FINALIZED), refused)
+    assert (after.finalized_at, after.give_up, after.polls_failed) == (None, None, 1)
+    assert advanced(ordering(**FINALIZED, finalized_again=True), refused).finalized_at is not None
+    assert advanced(ordering(**FINALIZED), failed(Kind.POLL)).finalized_at is not None
+
+
+@pytest.mark.parametrize(
+    ("event", "wait"),
+    [
+        (failed(Kind.OPERATOR, Step.FINALIZE), DAY),
         (failed(Kind.BUG), DAY),
         (failed(Kind.VALIDATION), 10 * MINUTE),
         (failed(Kind.NEW_ORDER), 2 * MINUTE),
@@ -436,6 +463,12 @@ def test_abandoned():
     assert after.ledger.rejected == (8,)
     assert after.ledger.retry == Timer(NOW, NOW + 2 * MINUTE)
     assert after.ledger.failure.code == "revoked"
+
+
+def test_a_broken_set_is_a_matter_of_the_disk():
+    """Not of the responder."""
+    after = advanced(staged(), ev.Abandoned("set-broken", "cert.pem is missing"), CertificateFacts())
+    assert (after.ledger.failure.step, after.ledger.failure.code) == (Step.STORE, "set-broken")
 
 
 def test_swapped_and_given_back():
@@ -604,9 +637,10 @@ def test_every_event_has_an_outcome(its_spec, record, event, facts, draw):
 
 @given(anything(Ordering), st.sampled_from(Kind), st.sampled_from(Step), certificate_facts, draws)
 def test_a_finalized_order_is_never_lost(record, kind, step, facts, draw):
-    """I5: after any failure it is pursued, or parked; only the CA's refusal of finalize itself ends it."""
+    """I5: after any failure it is pursued, or parked; only the CA's refusal of the first finalize ends it."""
     after = events.advance(spec(), record, failed(kind, step), facts, NOW, draw)
-    if record.finalized_at is not None and isinstance(after, Idle) and step is not Step.FINALIZE:
+    refused_at_first = step is Step.FINALIZE and not record.finalized_again
+    if record.finalized_at is not None and isinstance(after, Idle) and not refused_at_first:
         assert after.ledger.parked[-1].order_url == record.order_url
         assert after.ledger.parked[-1].key_id == record.key_id
     if isinstance(after, Idle):

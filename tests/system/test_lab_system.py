@@ -84,6 +84,23 @@ def test_the_main_job(make_labsite: Callable[..., LabSite]) -> None:
     eventually(lambda: certd.problems() == set(), "health to be well")
 
 
+def test_two_keys_for_the_same_names(tmp_path: Path, webroot: Webroot) -> None:
+    """RSA and ECDSA side by side, at a CA that hands out the order that is pending for these names: one certificate
+    takes it, the other has another one soon after. Nothing waits for a certificate that is not its own."""
+    two = [{"name": "ec", "domains": [NAME], "key": "p256"}, {"name": "rsa", "domains": [NAME], "key": "rsa2048"}]
+    lab = {"reuse_orders": True, "processing_polls": 1}
+    with Clockwork(tmp_path, webroot, two, lab=lab) as w:
+        began = w.now
+        w.until(lambda: w.serial("ec") and w.serial("rsa"), "both certificates", within=HOUR)
+        assert w.now - began < 10 * MINUTE
+        assert w.serial("ec") != w.serial("rsa")
+        assert len(w.ca.issued) == 2
+        assert w.asked("newOrder") == 3, "the order of the one was the other's"
+        assert len(w.ca.orders) == 2
+        w.settle()
+        assert w.problems() == {}
+
+
 def test_credentials_that_are_too_old(make: Make) -> None:
     """They live for fourteen days: after that the reseller has to be asked, and a changed configuration is tried."""
     w = make(defaults=FAST)
