@@ -15,6 +15,7 @@ from certd.config import load
 from certd.errors import ConfigError, Refused
 from certd.migrate import carry, links, takeover, vhosts
 from certd.migrate.directives import VirtualHost
+from certd.migrate.owner import leads_into
 from certd.migrate.sources import shown
 from certd.migrate.takeover import Adopted, Served
 from certd.model.specs import CertificateSpec
@@ -49,9 +50,11 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
     live = config.state_dir.absolute() / "live" / spec.name
     if wanted.undo:
         return _undo(served, live, dry=wanted.dry_run)
-    if host is not None and config.state_dir in served.certificate.parents:
+    if host is not None and leads_into(served.certificate.parent, config.state_dir):
         _say([f"{spec.name}: the virtual host at {host} takes its files from certd already; there is nothing to do."])
         return 0
+    if wanted.links:
+        links.demand_outside(served.paths(), config.state_dir)
     with _store(config.state_dir, dry=wanted.dry_run) as store:
         adopted = takeover.adopt(
             spec,

@@ -12,7 +12,7 @@ from pathlib import Path
 from certd import atomicfile
 from certd.errors import Refused
 from certd.migrate import sources
-from certd.migrate.owner import read_as_owner
+from certd.migrate.owner import leads_into, read_as_owner
 from certd.migrate.sources import shown
 
 SUFFIX = ".before-certd"
@@ -24,6 +24,7 @@ def link(paths: Sequence[Path], live: Path) -> list[str]:
 
     All are looked at before the first is touched. Raises Refused.
     """
+    demand_outside(paths, _state_dir(live))
     wanted = {path: _same_content(path, live) for path in paths}
     said = []
     for path, target in wanted.items():
@@ -43,7 +44,19 @@ def link(paths: Sequence[Path], live: Path) -> list[str]:
 
 def plan(paths: Sequence[Path], live: Path) -> list[str]:
     """What `link` would say, with nothing done. Raises Refused."""
+    demand_outside(paths, _state_dir(live))
     return [f"+ {shown(path)} -> {_same_content(path, live)}" for path in paths]
+
+
+def demand_outside(paths: Sequence[Path], state_dir: Path) -> None:
+    """Raises Refused for paths that lie in certd's own directory: each would become a link to itself."""
+    inside = [path for path in paths if leads_into(path.parent, state_dir)]
+    if inside:
+        listed = ", ".join(map(shown, inside))
+        raise Refused(
+            f"{listed}: a path in certd's own directory {state_dir} follows certd already; --links is for the paths of "
+            "somebody else; nothing was changed"
+        )
 
 
 def undo(paths: Sequence[Path], live: Path) -> list[str]:

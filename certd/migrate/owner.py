@@ -52,6 +52,11 @@ def acting_as_owner(state_dir: Path) -> Iterator[None]:
         os.setgroups(groups)
 
 
+def leads_into(path: Path, state_dir: Path) -> bool:
+    """Whether the way to `path` leads through `state_dir`, by whatever links and by whatever name of it."""
+    return _way_in(path, state_dir) is not None
+
+
 def read_as_owner(path: Path, state_dir: Path) -> bytes:
     """The file at `path`; where the way to it leads through `state_dir`, what its owner may read there.
 

@@ -131,6 +131,24 @@ def test_links_serve_the_same_and_are_undone(running_apache: Running, layout: st
     assert "is a link through" in running_apache.adopt("--undo", code=1).stderr
 
 
+def test_paths_through_live_are_not_linked_again(running_apache: Running, tmp_path: Path) -> None:
+    """The virtual host names certd's files themselves, by another name of its directory: they stay what they are."""
+    running_apache.start(CHAIN_FILE)
+    running_apache.adopt()
+    files = running_apache.certd.live_dir / NAME
+    (tmp_path / "other").symlink_to(running_apache.certd.state_dir)
+    other = tmp_path / "other" / "live" / NAME
+    for path, name in ((f"{NAME}.cer", "cert.pem"), (f"{NAME}.key", "privkey.pem"), ("ca.cer", "chain.pem")):
+        text = running_apache.apache.httpd.configuration.read_text()
+        running_apache.apache.httpd.configuration.write_text(
+            text.replace(f"{running_apache.pki}/{path}", f"{other}/{name}")
+        )
+    assert "takes its files from certd already" in running_apache.adopt("--links").stdout
+    words = ("--cert", f"{other}/fullchain.pem", "--key", f"{other}/privkey.pem")
+    assert "in certd's own directory" in running_apache.adopt("--links", *words, code=1).stderr
+    assert not any(path.is_symlink() for path in files.iterdir())
+
+
 def test_what_is_live_already_is_not_replaced(running_apache: Running) -> None:
     """Adopting twice makes one version; another certificate under the same name is refused, and nothing moves."""
     running_apache.start(CHAIN_FILE)

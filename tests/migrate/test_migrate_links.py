@@ -16,15 +16,16 @@ from certd.migrate.links import SUFFIX
 @pytest.fixture
 def live(tmp_path: Path) -> Path:
     """live/www -> a version; `renew` makes another."""
+    state = tmp_path / "state"
     for number, text in (("0001", "one"), ("0002", "two")):
-        version = tmp_path / "certs" / number
+        version = state / "certs" / number
         version.mkdir(parents=True)
         for name in ("cert", "chain", "privkey"):
             (version / f"{name}.pem").write_text(f"{name} {text}\n")
         (version / "fullchain.pem").write_text(f"cert {text}\nchain {text}\n")
-    (tmp_path / "live").mkdir()
-    (tmp_path / "live" / "www").symlink_to("../certs/0001")
-    return tmp_path / "live" / "www"
+    (state / "live").mkdir()
+    (state / "live" / "www").symlink_to("../certs/0001")
+    return state / "live" / "www"
 
 
 @pytest.fixture
@@ -163,3 +164,17 @@ def test_a_file_that_two_names_share_follows_the_first(paths: list[Path], live: 
     assert links.link([paths[2]], other) == [f"= {paths[2]} -> {live / 'chain.pem'}"]
     assert links.undo([paths[2]], other) == []
     assert paths[2].readlink() == live / "chain.pem"
+
+
+@pytest.mark.parametrize("way", ["state/live/www", "state/certs/0001", "elsewhere/live/www", "pki/over"])
+def test_certds_own_files_become_no_links(paths: list[Path], live: Path, way: str) -> None:
+    """By whatever name of the directory: each file would lead to itself, and Apache would find none of them."""
+    root = live.parents[2]
+    (root / "elsewhere").symlink_to("state")
+    (root / "pki" / "over").symlink_to("../state/live/www")
+    own = [paths[0], root / way / "cert.pem", root / way / "privkey.pem"]
+    for ask in (links.link, links.plan):
+        with pytest.raises(Refused, match=r"privkey\.pem: a path in certd's own directory .* nothing was changed"):
+            ask(own, live)
+    assert not paths[0].is_symlink()
+    assert not any(path.is_symlink() for path in (root / "state/certs/0001").iterdir())
