@@ -54,7 +54,7 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
         _say([f"{spec.name}: the virtual host at {host} takes its files from certd already; there is nothing to do."])
         return 0
     if wanted.links:
-        links.demand_outside(served.paths(), config.state_dir)
+        links.check(served.paths(), live)
     with _store(config.state_dir, dry=wanted.dry_run) as store:
         adopted = takeover.adopt(
             spec,
@@ -88,7 +88,12 @@ def _served(spec: CertificateSpec, wanted: Wanted, state_dir: Path) -> tuple[Ser
         return Served(wanted.certificate.absolute(), wanted.key.absolute(), chain), None
     apache = vhosts.find_apache(wanted.apache_config)
     host = vhosts.serving(spec.domains, vhosts.hosts(apache))
-    return takeover.choose(spec, host.certificates, host.keys, host.chains, state_dir=state_dir), host
+    try:
+        return takeover.choose(spec, host.certificates, host.keys, host.chains, state_dir=state_dir), host
+    except Refused as error:
+        if not wanted.undo:
+            raise
+        raise Refused(f"{error}; name the paths with --cert, --key and --chain") from None
 
 
 def _store(state_dir: Path, *, dry: bool) -> Store | nullcontext[None]:
@@ -142,16 +147,13 @@ def _linked(served: Served, live: Path, *, dry: bool, there: bool) -> list[str]:
 
 
 def _undo(served: Served, live: Path, *, dry: bool) -> int:
-    linked = [path for path in served.paths() if links.leads_below(path, live)]
-    if not linked:
+    done = links.undo(served.paths(), live, dry=dry)
+    if not done:
         listed = ", ".join(map(shown, served.paths()))
         raise Refused(f"none of {listed} is a link through {live}; name the paths with --cert, --key and --chain")
     if dry:
-        _say(
-            ["Dry run: nothing was changed. These links would be put back:", *(f"  - {shown(path)}" for path in linked)]
-        )
+        _say(["Dry run: nothing was changed. These links would be put back:", *(f"  {line}" for line in done)])
         return 0
-    done = links.undo(linked, live)
     _say([*(f"  {line}" for line in done), "Then: httpd -t && systemctl reload httpd. What certd keeps of it stays."])
     return 0
 

@@ -7,8 +7,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from authority import Authority
 
-from certd.errors import Refused
+from certd import pki
+from certd.errors import PkiError, Refused
 from certd.migrate import links
 from certd.migrate.links import SUFFIX
 
@@ -116,6 +118,48 @@ def test_an_original_of_another_time_is_not_overwritten(paths: list[Path], live:
     assert not paths[0].is_symlink()
 
 
+def test_all_conflicts_are_told_before_anything_is_touched(paths: list[Path], live: Path) -> None:
+    """The certificate must not follow certd while the key stays: they would part at the next renewal."""
+    for path in paths[1:]:
+        path.with_name(path.name + SUFFIX).write_text("years old\n")
+    for ask in (links.link, links.plan, links.check):
+        with pytest.raises(Refused, match=r"www\.key\.before-certd exists .*; .*ca\.cer\.before-certd exists .*"):
+            ask(paths, live)
+    assert not any(path.is_symlink() for path in paths)
+    assert not paths[0].with_name(paths[0].name + SUFFIX).exists()
+
+
+@pytest.mark.parametrize("call", ["link", "symlink"])
+def test_what_fails_in_the_middle_is_taken_back(
+    paths: list[Path], live: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A disk that fills up after the first path: all of them are the files that they were."""
+    before = [(path.read_bytes(), path.stat().st_ino) for path in paths]
+    real, calls = getattr(os, call), []
+
+    def failing(*args, **kwargs):  # type: ignore[no-untyped-def]
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(Refused, match=r"cannot make .*www\.key a link: No space left on device; no link was made"):
+        links.link(paths, live)
+    assert [(path.read_bytes(), path.stat().st_ino) for path in paths] == before
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == ["ca.cer", "www.cer", "www.key"]
+
+
+def test_a_certificate_and_its_key_follow_one_name(paths: list[Path], live: Path) -> None:
+    """The certificate follows another name, which had the same one: with the key here it would part from it."""
+    other = live.with_name("shop")
+    other.symlink_to("../certs/0001")
+    links.link(paths[:1], other)
+    with pytest.raises(Refused, match="would part at the next renewal"):
+        links.link(paths, live)
+    assert not paths[1].is_symlink()
+
+
 def test_links_are_kept_as_links(paths: list[Path], live: Path) -> None:
     """Debian's certbot has links in live/; undo brings the link back, not a copy."""
     real = paths[0].rename(paths[0].with_name("cert1.pem"))
@@ -136,6 +180,77 @@ def test_undo_after_a_renewal_keeps_what_is_served(paths: list[Path], live: Path
     assert not any(path.is_symlink() for path in paths)
     assert stat.S_IMODE(paths[1].stat().st_mode) == 0o640
     assert paths[0].with_name(paths[0].name + SUFFIX).read_text() == "cert one\n"
+
+
+@pytest.fixture
+def pair(live: Path, tmp_path: Path) -> list[Path]:
+    """Real sets in the versions, and the paths of the first one's certificate and key."""
+    authority = Authority()
+    for number in ("0001", "0002"):
+        leaf = authority.leaf("www.example.jp")
+        (live.parents[1] / "certs" / number / "cert.pem").write_bytes(leaf.pem)
+        (live.parents[1] / "certs" / number / "privkey.pem").write_bytes(leaf.key_pem)
+    (tmp_path / "pki").mkdir()
+    files = {"www.cer": "cert.pem", "www.key": "privkey.pem"}
+    for path, name in files.items():
+        (tmp_path / "pki" / path).write_bytes((live / name).read_bytes())
+    return [tmp_path / "pki" / path for path in files]
+
+
+def belong_together(pair: list[Path]) -> bool:
+    """Whether a server starts with them."""
+    try:
+        return pki.gather_set(pair[1].read_bytes(), [pair[0].read_bytes()]) is not None
+    except PkiError:
+        return False
+
+
+@pytest.mark.parametrize("linked", [0, 1])
+def test_undo_of_half_a_set_heals_it(pair: list[Path], live: Path, linked: int) -> None:
+    """Interrupted, only one of the two became a link, and the renewal parted them: the original belongs to the rest."""
+    links.link([pair[linked]], live)
+    renew(live)
+    assert not belong_together(pair)
+    said = links.undo(pair, live)
+    assert said[0] == f"- {pair[linked]} is the original again"
+    assert f"newer, but does not belong to {pair[1 - linked]}" in said[1]
+    assert belong_together(pair)
+
+
+def test_undo_of_half_a_set_is_refused_where_nothing_fits(pair: list[Path], live: Path) -> None:
+    """Somebody replaced the key that is no link: neither content of the certificate is for it."""
+    links.link(pair[:1], live)
+    renew(live)
+    pair[1].write_bytes(Authority().leaf("www.example.jp").key_pem)
+    for dry in (True, False):
+        with pytest.raises(Refused, match=r"www\.key: the certificate and the private key would not belong together"):
+            links.undo(pair, live, dry=dry)
+    assert pair[0].is_symlink()
+
+
+def test_undo_that_cannot_write_all_changes_nothing(
+    pair: list[Path], live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file is written before the first path is touched."""
+    links.link(pair, live)
+    renew(live)
+    names = sorted(path.name for path in pair[0].parent.iterdir())
+    real, calls = os.write, []
+
+    def failing(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", failing)
+    with pytest.raises(Refused, match=r"cannot put .*www\.key back: No space left on device; nothing was changed"):
+        links.undo(pair, live)
+    monkeypatch.undo()
+    assert all(path.is_symlink() for path in pair)
+    assert sorted(path.name for path in pair[0].parent.iterdir()) == names
+    links.undo(pair, live)
+    assert belong_together(pair)
 
 
 def test_undo_without_the_original_is_refused(paths: list[Path], live: Path) -> None:
