@@ -12,7 +12,6 @@ from pathlib import Path
 
 from certd import atomicfile, pki
 from certd.errors import PkiError, Refused
-from certd.migrate import sources
 from certd.migrate.owner import leads_into, read_as_owner
 from certd.migrate.sources import shown
 
@@ -59,7 +58,7 @@ def plan(paths: Sequence[Path], live: Path) -> list[str]:
 def check(paths: Sequence[Path], live: Path) -> None:
     """What can be told before there are live files to compare with. Raises Refused for everything that `link` would."""
     demand_outside(paths, _state_dir(live))
-    if wrong := _taken([path for path in paths if _follows(path, live) is None]):
+    if wrong := _taken([path for path in paths if _follows(path, live) is None], live):
         raise Refused(f"{'; '.join(wrong)}; nothing was changed")
 
 
@@ -74,7 +73,7 @@ def _judged(paths: Sequence[Path], live: Path) -> dict[Path, Path]:
             targets[path] = there
             continue
         content = read_as_owner(path, _state_dir(live))
-        target = next((live / name for name in _FILES if _content(live / name) == content), None)
+        target = next((live / name for name in _FILES if _content(live / name, live) == content), None)
         if target is None:
             wrong.append(
                 f"{shown(path)} is not the same to the byte as any file in {live}: use the Include line instead, which "
@@ -82,7 +81,7 @@ def _judged(paths: Sequence[Path], live: Path) -> dict[Path, Path]:
             )
         else:
             targets[path] = target
-    wrong += _taken([path for path in paths if _follows(path, live) is None])
+    wrong += _taken([path for path in paths if _follows(path, live) is None], live)
     # A file with intermediates may be shared by many names: it goes on following the one that came first.
     followed = {target.parent for target in targets.values() if target.name != _CHAIN}
     if len(followed) > 1:
@@ -159,8 +158,8 @@ def _contents_after(
     served = {path: read_as_owner(path, _state_dir(live)) for path in linked if path.exists()}
     if len(served) < len(linked):
         return back, []
-    originals = {path: _content(_kept(path)) or b"" for path in linked}
-    beside = [_content(path) or b"" for path in others]
+    originals = {path: _content(_kept(path), live) or b"" for path in linked}
+    beside = [_content(path, live) or b"" for path in others]
     if served != originals and _belong_together([*served.values(), *beside]):
         return {**served}, []
     where = ", ".join(map(shown, others or linked))
@@ -223,14 +222,14 @@ def _told(path: Path, *, original: bool) -> str:
     return f"- {shown(path)} is a file with what is served now; the original, which is older, stays at {older}"
 
 
-def _taken(paths: Sequence[Path]) -> list[str]:
+def _taken(paths: Sequence[Path], live: Path) -> list[str]:
     """A complaint for each path for whose original the second name is not free."""
     return [
         f"{shown(_kept(path))} exists with another content: move it away first"
         for path in paths
         if os.path.lexists(_kept(path))
         and _kept(path).lstat().st_ino != path.lstat().st_ino
-        and _content(_kept(path)) != sources.read(path)
+        and _content(_kept(path), live) != read_as_owner(path, _state_dir(live))
     ]
 
 
@@ -251,8 +250,8 @@ def _leads_to(path: Path) -> Path | None:
     return path.readlink() if path.is_symlink() else None
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: Path, live: Path) -> bytes | None:
     try:
-        return sources.read(path) if path.is_file() else None
-    except (OSError, Refused):
+        return read_as_owner(path, _state_dir(live))
+    except Refused:
         return None

@@ -16,6 +16,7 @@ from certd.migrate.authorities import ca_entries
 from certd.migrate.checking import loaded, problems
 from certd.migrate.configuration import CaEntry, Entry
 from certd.migrate.found import Certificate, Installation
+from certd.migrate.owner import acting_as_owner
 from certd.migrate.plans import PlannedAccount, PlannedSet, Proposal
 from certd.model.records import AccountLedger, AccountRecord, Idle, KeyWritten, Registered
 from certd.model.specs import Config
@@ -41,9 +42,12 @@ def propose(
     proposal.notes += found.notes
     cas = ca_entries(found, proposal)
     entries = _entries(found, cas, proposal)
-    for ca in cas:
-        _plan_account(ca, store, proposal)
-    entries = [_plan_set(entry, store, proposal, now) for entry in entries]
+    # Whoever owns the state directory decides where its files lead; what the old client has was read before.
+    with acting_as_owner(state_dir):
+        for ca in cas:
+            _plan_account(ca, store, proposal)
+        for entry in entries:
+            _plan_set(entry, store, proposal, now)
     proposal.carried = len(entries)
     _write_text(cas, entries, proposal, now)
     if not cas:
@@ -151,31 +155,30 @@ def _record(ca: CaEntry) -> AccountRecord:
     )
 
 
-def _plan_set(entry: Entry, store: Store | None, proposal: Proposal, now: datetime) -> Entry:
-    """The entry, with the set planned if it is fit to be live."""
+def _plan_set(entry: Entry, store: Store | None, proposal: Proposal, now: datetime) -> None:
+    """The set, if it is fit to be live."""
     certificate, about = entry.certificate, printable(entry.name)
     if not certificate.parts:
         proposal.note(about, "it has no complete set of files; certd orders a certificate at its first start")
-        return entry
+        return
     try:
         found = pki.gather_set(certificate.key, certificate.parts)
     except PkiError as error:
         proposal.note(about, f"its files make no set ({error}); certd orders a certificate at its first start")
-        return entry
+        return
     if found.leaf.not_after <= now:
         proposal.note(about, f"expired {found.leaf.not_after:%Y-%m-%d}; certd orders a certificate at its first start")
-        return entry
+        return
     for text in remarks(found, entry.domains):
         proposal.note(about, text)
     live = live_fingerprint(store, entry.name)
     if live is None and store is not None and not is_idle(store, entry.name):
         proposal.note(about, "certd is ordering it already, which goes on; the old client's is not taken along")
-        return entry
+        return
     if live is not None and live != found.leaf.fingerprint:
         proposal.note(about, "certd has another certificate live, which stays; the old client's is not taken along")
-        return entry
+        return
     proposal.sets.append(PlannedSet(entry.name, found, certificate.source, live is not None))
-    return entry
 
 
 def remarks(found: CertificateSet, domains: Iterable[str]) -> list[str]:

@@ -101,6 +101,20 @@ def adopt(
         said.append(
             f"the key is {has}, configured is {spec.key.value}; certd orders a new certificate at its first start"
         )
+    # Reading as well: whoever owns the directory decides where its files lead.
+    with acting_as_owner(state_dir):
+        there = _live_version(spec, served, found, store, now=now, exact=exact)
+        if there is not None or dry or store is None:
+            return Adopted(served, found, there, there is not None, tuple(said))
+        version = store.add_version(spec.name, found, group=spec.files.group, combined=spec.files.combined)
+        store.switch_live(spec.name, version, now=now)
+    return Adopted(served, found, version, False, tuple(said))
+
+
+def _live_version(
+    spec: CertificateSpec, served: Served, found: CertificateSet, store: Store | None, *, now: datetime, exact: bool
+) -> int | None:
+    """The live version if it is this certificate already; None where it may become one. Raises Refused."""
     live = live_fingerprint(store, spec.name)
     if store is not None and live is not None:
         if live != found.leaf.fingerprint:
@@ -109,7 +123,7 @@ def adopt(
                 f"changed. certd's own goes on by the line Include {store.layout.live(spec.name)}/apache.conf"
             )
         if not exact or _same_bytes(found, store, spec.name):
-            return Adopted(served, found, store.live_version(spec.name), True, tuple(said))
+            return store.live_version(spec.name)
     if found.leaf.not_after <= now:
         raise Refused(
             f"{shown(served.certificate)} expired at {found.leaf.not_after:%Y-%m-%d %H:%M} UTC; nothing was changed. "
@@ -117,12 +131,7 @@ def adopt(
         )
     if store is not None and not is_idle(store, spec.name):
         raise Refused(f"certd is in the middle of an order for {spec.name}; nothing was changed, let it end first")
-    if dry or store is None:
-        return Adopted(served, found, None, False, tuple(said))
-    with acting_as_owner(store.layout.root):
-        version = store.add_version(spec.name, found, group=spec.files.group, combined=spec.files.combined)
-        store.switch_live(spec.name, version, now=now)
-    return Adopted(served, found, version, False, tuple(said))
+    return None
 
 
 def _same_bytes(found: CertificateSet, store: Store, name: str) -> bool:

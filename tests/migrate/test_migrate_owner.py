@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from authority import Authority
 
-from certd.errors import Refused
-from certd.migrate import links
+from certd import pki
+from certd.errors import Refused, StateError
+from certd.migrate import links, sources
+from certd.migrate.found import Account, Installation
 from certd.migrate.owner import acting_as_owner, read_as_owner
+from certd.migrate.proposal import propose
+from certd.migrate.takeover import Served, adopt
+from certd.model.specs import CertificateSpec, KeyType
+from certd.store import Store
 
+AUTHORITY = Authority()
 DAEMON = 1
 """A user that every system has, and who is not root."""
 
@@ -107,3 +115,71 @@ def test_undo_copies_nothing_that_only_root_may_read(secret: Path) -> None:
     with pytest.raises(Refused, match="Permission denied"):
         links.undo([path], live)
     assert path.is_symlink()
+
+
+@pytest.fixture
+def site(passable: Path) -> Path:
+    """A set that root may read, live in a state directory of the daemon's."""
+    leaf = AUTHORITY.leaf("www.example.jp")
+    (passable / "www.cer").write_bytes(leaf.pem)
+    (passable / "www.key").touch(0o600)
+    (passable / "www.key").write_bytes(leaf.key_pem)
+    state = passable / "state"
+    state.mkdir(mode=0o711)
+    os.chown(state, DAEMON, DAEMON)
+    with acting_as_owner(state), Store.open(state, purpose="test", now=AUTHORITY.now) as store:
+        found = pki.gather_set(leaf.key_pem, [leaf.pem])
+        store.switch_live("www", store.add_version("www", found, group=None, combined=False), now=AUTHORITY.now)
+        store.write_account_key("jprs", leaf.key_pem)
+    return passable
+
+
+def leads_to_roots(path: Path, secret: Path) -> None:
+    """The daemon's user puts a link there."""
+    path.unlink()
+    path.symlink_to(secret)
+
+
+@needs_root
+@pytest.mark.parametrize("exact", [True, False])
+def test_adopt_reads_the_live_set_as_the_owner(site: Path, exact: bool) -> None:
+    """Its key leads to root's: whether it is the same must not be answered for somebody who may not read it."""
+    state = site / "state"
+    leads_to_roots(state / "certs/www/versions/0001/privkey.pem", site / "www.key")
+    served = Served(site / "www.cer", site / "www.key")
+    spec = CertificateSpec(name="www", domains=("www.example.jp",), ca="x", key=KeyType.P256)
+    with Store.open_read_only(state) as store, pytest.raises(StateError, match="permission denied"):
+        adopt(spec, served, store, state_dir=state, now=AUTHORITY.now, dry=True, exact=exact)
+    assert os.geteuid() == 0
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["account.key", "account.json"])
+def test_import_reads_the_state_directory_as_the_owner(site: Path, name: str) -> None:
+    """An account key, or a record without one, that leads to root's file."""
+    state = site / "state"
+    key = state / "accounts/jprs/account.key"
+    leads_to_roots(key, site / "www.key")
+    key.rename(key.with_name(name))
+    found = Installation("acme.sh", site)
+    api = "https://acme.amecert.jprs.jp/DV/getDirectory"
+    found.accounts.append(Account(api, api, None, (site / "www.key").read_bytes()))
+    with Store.open_read_only(state) as store, pytest.raises(StateError, match=f"{name}: permission denied"):
+        propose(found, config_path=site / "c.yaml", state_dir=state, existing=None, store=store, now=AUTHORITY.now)
+
+
+@needs_root
+def test_links_compare_with_what_the_owner_may_read(site: Path) -> None:
+    """A live key that leads to root's is not the same as root's, whatever is in it."""
+    live = site / "state/live/www"
+    leads_to_roots(live / "privkey.pem", site / "www.key")
+    with pytest.raises(Refused, match=r"www\.key is not the same to the byte"):
+        links.link([site / "www.cer", site / "www.key"], live)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Nobody writes to it: whoever opens it as a file would wait for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, tmp_path / "missing", Path("/dev/zero"), Path("/a\0b")):
+        with pytest.raises(Refused, match="is no regular file"):
+            sources.read(path)
