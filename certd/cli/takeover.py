@@ -54,7 +54,7 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
         _say([f"{spec.name}: the virtual host at {host} takes its files from certd already; there is nothing to do."])
         return 0
     if wanted.links:
-        links.check(served.paths(), live)
+        links.check(served.paths(), live, key=served.key, group=spec.files.group)
     with _store(config.state_dir, dry=wanted.dry_run) as store:
         adopted = takeover.adopt(
             spec,

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from certd import atomicfile, pki
 from certd.errors import PkiError, Refused
-from certd.migrate.owner import leads_into, read_as_owner
+from certd.migrate import readers
+from certd.migrate.owner import acting_as_owner, leads_into, read_as_owner
+from certd.migrate.readers import Access
 from certd.migrate.sources import shown
 
 SUFFIX = ".before-certd"
 _CHAIN = "chain.pem"
-_FILES = ("fullchain.pem", "cert.pem", "privkey.pem", _CHAIN, "combined.pem")
+_WITH_KEY = ("privkey.pem", "combined.pem")
+_FILES = ("fullchain.pem", "cert.pem", _CHAIN, *_WITH_KEY)
 
 
 def link(paths: Sequence[Path], live: Path) -> list[str]:
@@ -55,10 +58,18 @@ def plan(paths: Sequence[Path], live: Path) -> list[str]:
     ]
 
 
-def check(paths: Sequence[Path], live: Path) -> None:
-    """What can be told before there are live files to compare with. Raises Refused for everything that `link` would."""
+def check(paths: Sequence[Path], live: Path, *, key: Path, group: str | None) -> None:
+    """What can be told before there are live files to compare with; `group` is what `files.group` says.
+
+    Raises Refused for everything that `link` would.
+    """
     demand_outside(paths, _state_dir(live))
-    if wrong := _taken([path for path in paths if _follows(path, live) is None], live):
+    new = [path for path in paths if _follows(path, live) is None]
+    wrong = _taken(new, live)
+    access = readers.planned(_state_dir(live), group)
+    if key in new and access is not None:
+        wrong += _withheld(key, access, live)
+    if wrong:
         raise Refused(f"{'; '.join(wrong)}; nothing was changed")
 
 
@@ -81,6 +92,10 @@ def _judged(paths: Sequence[Path], live: Path) -> dict[Path, Path]:
             )
         else:
             targets[path] = target
+            if target.name in _WITH_KEY:
+                with acting_as_owner(_state_dir(live)):
+                    new = Access.of(target)
+                wrong += _withheld(path, new, live)
     wrong += _taken([path for path in paths if _follows(path, live) is None], live)
     # A file with intermediates may be shared by many names: it goes on following the one that came first.
     followed = {target.parent for target in targets.values() if target.name != _CHAIN}
@@ -199,11 +214,13 @@ def _state_dir(live: Path) -> Path:
 
 
 def _written(path: Path, content: bytes) -> Path:
-    """A file beside the path, to be renamed to it, with the mode and group of the original."""
+    """A file beside the path, to be renamed to it, with the mode, the group and, by root, the owner of the original."""
     kept, made = _kept(path), path.with_name(f"{atomicfile.TEMP_PREFIX}{path.name}")
     # From its birth; a key must not be open to others for a moment.
     mode, group = (kept.stat().st_mode & 0o777, kept.stat().st_gid) if kept.exists() else (0o600, None)
     atomicfile.write_atomic(made, content, mode=mode, group=group)
+    if os.geteuid() == 0 and kept.exists():
+        os.chown(made, kept.stat().st_uid, -1)
     return made
 
 
@@ -220,6 +237,18 @@ def _told(path: Path, *, original: bool) -> str:
         return f"- {shown(path)} is the original again"
     older = shown(_kept(path))
     return f"- {shown(path)} is a file with what is served now; the original, which is older, stays at {older}"
+
+
+def _withheld(path: Path, new: Access, live: Path) -> list[str]:
+    """A complaint if somebody reads the key at the path who could not read it by a link."""
+    try:
+        found = readers.cut_off(Access.of(path), new)
+    except OSError:
+        return []  # whoever reads it says so
+    if found is None:
+        return []
+    who, group = found
+    return [f"{who} may read {shown(path)}, and would not be let: set `files.group: {group}` for {live.name} first"]
 
 
 def _taken(paths: Sequence[Path], live: Path) -> list[str]:

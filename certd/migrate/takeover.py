@@ -9,9 +9,10 @@ from pathlib import Path
 
 from certd import pki
 from certd.errors import PkiError, Refused
-from certd.migrate import sources
+from certd.migrate import readers, sources
 from certd.migrate.owner import acting_as_owner, read_as_owner
 from certd.migrate.proposal import is_idle, live_fingerprint, remarks
+from certd.migrate.readers import Access
 from certd.migrate.sources import shown
 from certd.model.specs import CertificateSpec
 from certd.pki import CertificateSet
@@ -83,7 +84,8 @@ def adopt(
     dry: bool,
     exact: bool,
 ) -> Adopted:
-    """Make the files the live version, unless they are already; `exact`: to the byte, not only the same certificate.
+    """Make the files the live version, unless they are already; `exact`: to the byte, and with the group that is
+    configured, not only the same certificate.
 
     `store` may be None in a dry run, where there is no state directory yet.
 
@@ -122,7 +124,7 @@ def _live_version(
                 f"certd has another certificate for {spec.name} live than {shown(served.certificate)}; nothing was "
                 f"changed. certd's own goes on by the line Include {store.layout.live(spec.name)}/apache.conf"
             )
-        if not exact or _same_bytes(found, store, spec.name):
+        if not exact or _as_wanted(found, store, spec):
             return store.live_version(spec.name)
     if found.leaf.not_after <= now:
         raise Refused(
@@ -134,10 +136,12 @@ def _live_version(
     return None
 
 
-def _same_bytes(found: CertificateSet, store: Store, name: str) -> bool:
-    live = store.layout.live(name)
+def _as_wanted(found: CertificateSet, store: Store, spec: CertificateSpec) -> bool:
+    """Whether the live files are these to the byte, and the key has the group that is configured by now."""
+    live = store.layout.live(spec.name)
     files = {"cert.pem": found.cert, "chain.pem": found.chain, "privkey.pem": found.privkey}
-    return all(sources.read_if_there(live / file) == content for file, content in files.items())
+    same = all(sources.read_if_there(live / file) == content for file, content in files.items())
+    return same and readers.grants(Access.of(live / "privkey.pem"), spec.files.group)
 
 
 def _gather(served: Served, state_dir: Path) -> CertificateSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from migrate.oldsite import changed
 from parts import Apache, Certd, Pebble, TestAuthority, pem_of, serial_of
 
 from certd.model.codes import Because
@@ -147,6 +149,25 @@ def test_paths_through_live_are_not_linked_again(running_apache: Running, tmp_pa
     words = ("--cert", f"{other}/fullchain.pem", "--key", f"{other}/privkey.pem")
     assert "in certd's own directory" in running_apache.adopt("--links", *words, code=1).stderr
     assert not any(path.is_symlink() for path in files.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_key_that_a_group_reads_is_linked_once_the_group_is_configured(running_apache: Running) -> None:
+    """Before that nothing is written; the live version of before, without the group, is made again."""
+    key, group = running_apache.pki / f"{NAME}.key", grp.getgrgid(1)
+    os.chown(key, 0, group.gr_gid)
+    key.chmod(0o640)
+    words = ("adopt", NAME, "--cert", str(running_apache.pki / f"{NAME}.cer"), "--key", str(key))
+    said = f"set `files.group: {group.gr_name}` for {NAME} first"
+    for how in (("--links", "--dry-run"), ("--links",)):
+        assert said in running_apache.certd.command(*words, *how, code=1).stderr
+    assert not running_apache.certd.live_dir.exists()
+    running_apache.certd.command(*words)
+    assert said in running_apache.certd.command(*words, "--links", code=1).stderr
+    changed(running_apache.certd, lambda config: config["defaults"].update(files={"group": group.gr_name}))
+    running_apache.certd.command(*words, "--links")
+    found = key.stat()
+    assert (key.is_symlink(), found.st_gid, found.st_mode & 0o777) == (True, group.gr_gid, 0o640)
 
 
 def test_what_is_live_already_is_not_replaced(running_apache: Running) -> None:

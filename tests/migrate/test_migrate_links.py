@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -122,9 +124,12 @@ def test_all_conflicts_are_told_before_anything_is_touched(paths: list[Path], li
     """The certificate must not follow certd while the key stays: they would part at the next renewal."""
     for path in paths[1:]:
         path.with_name(path.name + SUFFIX).write_text("years old\n")
-    for ask in (links.link, links.plan, links.check):
-        with pytest.raises(Refused, match=r"www\.key\.before-certd exists .*; .*ca\.cer\.before-certd exists .*"):
+    said = r"www\.key\.before-certd exists .*; .*ca\.cer\.before-certd exists .*"
+    for ask in (links.link, links.plan):
+        with pytest.raises(Refused, match=said):
             ask(paths, live)
+    with pytest.raises(Refused, match=said):
+        links.check(paths, live, key=paths[1], group=None)
     assert not any(path.is_symlink() for path in paths)
     assert not paths[0].with_name(paths[0].name + SUFFIX).exists()
 
@@ -293,3 +298,54 @@ def test_certds_own_files_become_no_links(paths: list[Path], live: Path, way: st
             ask(own, live)
     assert not paths[0].is_symlink()
     assert not any(path.is_symlink() for path in (root / "state/certs/0001").iterdir())
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "live_group", "who"),
+    [
+        (0, 1, 0o640, None, "group {one}"),
+        (0, 1, 0o640, 2, "group {one}"),
+        (1, 0, 0o400, None, "user {one}"),
+        (0, 1, 0o640, 1, None),
+        (1, 0, 0o400, 1, None),
+        (0, 1, 0o600, None, None),
+        (0, 0, 0o640, None, None),
+    ],
+)
+def test_nobody_loses_a_key(
+    paths: list[Path], live: Path, owner: int, group: int, mode: int, live_group: int | None, who: str | None
+) -> None:
+    """A mail server reads the key by its group, or owns it: the live key must let it, else nothing is linked."""
+    os.chown(paths[1], owner, group)
+    paths[1].chmod(mode)
+    if live_group is not None:
+        os.chown(live / "privkey.pem", -1, live_group)
+        (live / "privkey.pem").chmod(0o640)
+    else:
+        (live / "privkey.pem").chmod(0o600)
+    if who is None:
+        links.link(paths, live)
+        return
+    one = (pwd.getpwuid(1).pw_name if who.startswith("user") else grp.getgrgid(1).gr_name, grp.getgrgid(1).gr_name)
+    said = rf"{who.format(one=one[0])} may read .*www\.key, and .*: set `files\.group: {one[1]}` for www first"
+    for ask in (links.link, links.plan):
+        with pytest.raises(Refused, match=said):
+            ask(paths, live)
+    assert not any(path.is_symlink() for path in paths)
+
+
+@needs_root
+def test_undo_after_a_renewal_gives_the_file_to_its_owner(paths: list[Path], live: Path) -> None:
+    """Owner, group and mode are those of the original."""
+    os.chown(paths[0], 1, 2)
+    paths[0].chmod(0o440)
+    links.link(paths, live)
+    renew(live)
+    links.undo(paths, live)
+    found = paths[0].stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 2, 0o440)
+    assert paths[0].read_text() == "cert two\n"
