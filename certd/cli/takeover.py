@@ -65,10 +65,10 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
             dry=wanted.dry_run,
             exact=wanted.links,
         )
-    _say(_told(spec, adopted))
-    if wanted.links:
-        _say(_linked(served, live, dry=wanted.dry_run, there=adopted.version is not None))
-    else:
+        _say(_told(spec, adopted))
+        if wanted.links:  # before the lock is given up: no renewal comes between two paths
+            _say(_linked(served, live, dry=wanted.dry_run, there=adopted.version is not None))
+    if not wanted.links:
         version = vhosts.find_apache(wanted.apache_config).version() if host is not None else ()
         _say(include_lines(live, served, host, version))
     return 0

@@ -18,6 +18,8 @@ from certd.migrate.readers import Access
 from certd.migrate.sources import shown
 
 SUFFIX = ".before-certd"
+_TRIES = 5
+"""To read a version before the live link moves on, which it does once in many days."""
 _CHAIN = "chain.pem"
 _WITH_KEY = ("privkey.pem", "combined.pem")
 _FILES = ("fullchain.pem", "cert.pem", _CHAIN, *_WITH_KEY)
@@ -170,8 +172,8 @@ def _contents_after(
 ) -> tuple[dict[Path, bytes | None], list[str]]:
     """What each link becomes a file with, None for the original; and what is worth knowing of that."""
     back: dict[Path, bytes | None] = dict.fromkeys(linked)
-    served = {path: read_as_owner(path, _state_dir(live)) for path in linked if path.exists()}
-    if len(served) < len(linked):
+    served = _served(linked, live)
+    if served is None:
         return back, []
     originals = {path: _content(_kept(path), live) or b"" for path in linked}
     beside = [_content(path, live) or b"" for path in others]
@@ -184,6 +186,24 @@ def _contents_after(
         f"{where}: the certificate and the private key would not belong together, neither with what is served now nor "
         "with the originals; nothing was changed. Put the files that belong to the rest there first"
     )
+
+
+def _served(linked: Sequence[Path], live: Path) -> dict[Path, bytes] | None:
+    """What the links lead to, of one version even if the live link moves meanwhile; None where they lead nowhere."""
+    for _ in range(_TRIES):
+        version = _version(live)
+        files = {path: version / path.readlink().name for path in linked}
+        with acting_as_owner(_state_dir(live)):
+            there = all(file.exists() for file in files.values())
+        contents = {path: read_as_owner(file, _state_dir(live)) for path, file in files.items()} if there else None
+        if _version(live) == version:
+            return contents
+    raise Refused(f"{live} moves again and again; nothing was changed, run this again")
+
+
+def _version(live: Path) -> Path:
+    """The directory that is live at this moment."""
+    return live.parent / live.readlink() if live.is_symlink() else live
 
 
 def _belong_together(contents: Sequence[bytes]) -> bool:

@@ -7,7 +7,7 @@ import os
 import pwd
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 from migrate.oldsite import changed
 from parts import Apache, Certd, Pebble, TestAuthority, pem_of, serial_of
 
+from certd.cli import takeover
+from certd.errors import LockHeld
 from certd.model.codes import Because
 from certd.model.records import Ledger, Ordering, Timer
 from certd.model.specs import KeyType
@@ -131,6 +133,23 @@ def test_links_serve_the_same_and_are_undone(running_apache: Running, layout: st
     running_apache.apache.reload()
     assert running_apache.apache.served(NAME) == serial_of(running_apache.certificate)
     assert "is a link through" in running_apache.adopt("--undo", code=1).stderr
+
+
+def test_links_are_made_under_the_lock(running_apache: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that starts meanwhile would renew between the look at the files and their links."""
+    real, held = takeover.links.link, []
+
+    def watched(paths: Sequence[Path], live: Path) -> list[str]:
+        with pytest.raises(LockHeld), Store.open(live.parents[1], purpose="certd run", now=datetime.now(UTC)):
+            pass
+        held.append(live)
+        return real(paths, live)
+
+    monkeypatch.setattr(takeover.links, "link", watched)
+    pki = running_apache.pki
+    words = takeover.Wanted(NAME, pki / f"{NAME}.cer", pki / f"{NAME}.key", links=True)
+    assert takeover.adopt(running_apache.certd.config_path, words) == 0
+    assert held == [running_apache.certd.live_dir / NAME]
 
 
 def test_paths_through_live_are_not_linked_again(running_apache: Running, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from certd import pki
 from certd.errors import PkiError, Refused
 from certd.migrate import links
 from certd.migrate.links import SUFFIX
+from certd.migrate.owner import read_as_owner
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def paths(tmp_path: Path) -> list[Path]:
     return [home / name for name in files]
 
 
-def renew(live: Path) -> None:
+def renew(live: Path, version: str = "0002") -> None:
     live.unlink()
-    live.symlink_to("../certs/0002")
+    live.symlink_to(f"../certs/{version}")
 
 
 def test_links_and_back(paths: list[Path], live: Path) -> None:
@@ -231,6 +232,35 @@ def test_undo_of_half_a_set_is_refused_where_nothing_fits(pair: list[Path], live
         with pytest.raises(Refused, match=r"www\.key: the certificate and the private key would not belong together"):
             links.undo(pair, live, dry=dry)
     assert pair[0].is_symlink()
+
+
+@pytest.mark.parametrize("swaps", [1, 2, 100])
+def test_a_renewal_in_the_middle_of_undo_parts_nothing(
+    pair: list[Path], live: Path, monkeypatch: pytest.MonkeyPatch, swaps: int
+) -> None:
+    """The daemon need not be stopped: whatever moves between two reads, all files are of one version."""
+    links.link(pair, live)
+    renew(live)
+    left = swaps
+
+    def reading(path: Path, state_dir: Path) -> bytes:
+        nonlocal left
+        content = read_as_owner(path, state_dir)
+        if left and path.name == "cert.pem":
+            left -= 1
+            renew(live, "0001" if "0002" in str(live.readlink()) else "0002")
+        return content
+
+    monkeypatch.setattr(links, "read_as_owner", reading)
+    if swaps == 100:
+        with pytest.raises(Refused, match="moves again and again; nothing was changed"):
+            links.undo(pair, live)
+        assert all(path.is_symlink() for path in pair)
+        return
+    links.undo(pair, live)
+    assert not any(path.is_symlink() for path in pair)
+    assert pair[1].read_bytes() == (live / "privkey.pem").read_bytes()
+    assert belong_together(pair)
 
 
 def test_undo_that_cannot_write_all_changes_nothing(
