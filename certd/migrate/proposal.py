@@ -40,7 +40,7 @@ def propose(
     """`store`: the state directory as it is, None where there is none yet. Raises StateError."""
     proposal = Proposal(found, config_path, state_dir, existing)
     proposal.notes += found.notes
-    cas = ca_entries(found, proposal)
+    cas = ca_entries(found, proposal, store)
     entries = _entries(found, cas, proposal)
     # Whoever owns the state directory decides where its files lead; what the old client has was read before.
     with acting_as_owner(state_dir):

@@ -495,6 +495,35 @@ def test_certbots_ways_of_validation(old: Import, params: str, webroot: str | No
     assert entry["deploy"] == ("httpd" if "installer" in params else None)
 
 
+def test_two_accounts_at_one_ca_keep_their_names(old: Import) -> None:
+    """A second import finds each under the name that has its key, in whatever order the configuration has them, and
+    invents no third CA.
+    """
+    params = "authenticator = webroot\nwebroot_path = /srv,\n"
+    home = certbot_home(old.root, old.authority, params, "a.jp")
+    directory = home / "accounts/acme-v02.api.letsencrypt.org/directory"
+    (old.root / "more").mkdir()
+    more = certbot_home(old.root / "more", old.authority, params, "b.jp")
+    (more / directory.relative_to(home) / "76cdacb0").rename(directory / "beef")
+    (home / "renewal/b.jp.conf").write_text(f"[renewalparams]\naccount = beef\n{params}")
+    old.run(client="certbot", directory=home)
+    assert sorted(path.name for path in (old.state / "accounts").iterdir()) == ["letsencrypt", "letsencrypt-2"]
+    keys = {path: path.read_bytes() for path in old.state.glob("accounts/*/account.key")}
+    config = yaml.safe_load(old.config.read_text())
+    config["cas"] = dict(reversed(config["cas"].items()))
+    old.config.write_text(yaml.safe_dump(config, sort_keys=False))
+    report = old.run(client="certbot", directory=home)
+    assert lines_with(report, ["= accounts/letsencrypt/account.key"])
+    assert lines_with(report, ["= accounts/letsencrypt-2/account.key"])
+    assert "already has all of it" in report and "letsencrypt-3" not in report
+    assert {path: path.read_bytes() for path in old.state.glob("accounts/*/account.key")} == keys
+    # One of them is gone: it comes back under its name, since the other name has the other's key.
+    for file in ("account.key", "account.json"):
+        (old.state / "accounts/letsencrypt" / file).unlink()
+    old.run(client="certbot", directory=home)
+    assert {path: path.read_bytes() for path in old.state.glob("accounts/*/account.key")} == keys
+
+
 @pytest.mark.parametrize(
     ("hook", "deploy"),
     [("systemctl reload httpd", "httpd"), ('"/usr/bin/x y"', "server-1"), ("a; b", None)],
