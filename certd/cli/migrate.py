@@ -80,7 +80,8 @@ def _state_dir(wanted: Path | None, existing: Config | None, config: Path) -> Pa
 def _store(state_dir: Path, *, dry_run: bool) -> Store | nullcontext[None]:
     if not dry_run:
         return carry.open_store(state_dir, purpose="certd import", now=utc_now())
-    return Store.open_read_only(state_dir) if state_dir.is_dir() else nullcontext(None)
+    with readable():
+        return Store.open_read_only(state_dir) if state_dir.is_dir() else nullcontext(None)
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -50,11 +50,13 @@ def adopt(config_path: Path, wanted: Wanted) -> int:
     live = config.state_dir.absolute() / "live" / spec.name
     if wanted.undo:
         return _undo(served, live, dry=wanted.dry_run)
-    if host is not None and leads_into(served.certificate.parent, config.state_dir):
+    with readable():
+        is_own = host is not None and leads_into(served.certificate.parent, config.state_dir)
+        if wanted.links and not is_own:
+            links.check(served.paths(), live, key=served.key, group=spec.files.group)
+    if is_own:
         _say([f"{spec.name}: the virtual host at {host} takes its files from certd already; there is nothing to do."])
         return 0
-    if wanted.links:
-        links.check(served.paths(), live, key=served.key, group=spec.files.group)
     with _store(config.state_dir, dry=wanted.dry_run) as store:
         adopted = takeover.adopt(
             spec,
@@ -98,7 +100,8 @@ def _served(spec: CertificateSpec, wanted: Wanted, state_dir: Path) -> tuple[Ser
 
 def _store(state_dir: Path, *, dry: bool) -> Store | nullcontext[None]:
     if dry:
-        return Store.open_read_only(state_dir) if state_dir.is_dir() else nullcontext(None)
+        with readable():
+            return Store.open_read_only(state_dir) if state_dir.is_dir() else nullcontext(None)
     return carry.open_store(state_dir, purpose="certd adopt", now=utc_now())
 
 
@@ -132,12 +135,13 @@ def _then() -> list[str]:
 
 
 def _linked(served: Served, live: Path, *, dry: bool, there: bool) -> list[str]:
+    with readable():
+        if dry and not there:
+            done = [f"+ {shown(path)} -> {live}/..." for path in served.paths()]
+        else:
+            done = (links.plan if dry else links.link)(served.paths(), live)
     if dry:
-        done = (
-            links.plan(served.paths(), live) if there else [f"+ {shown(path)} -> {live}/..." for path in served.paths()]
-        )
         return ["Dry run: no link was made. These paths would become links:", *(f"  {line}" for line in done)]
-    done = links.link(served.paths(), live)
     return [
         "Apache's configuration stays as it is; these paths lead to certd's live files now:",
         *(f"  {line}" for line in done),
@@ -147,7 +151,8 @@ def _linked(served: Served, live: Path, *, dry: bool, there: bool) -> list[str]:
 
 
 def _undo(served: Served, live: Path, *, dry: bool) -> int:
-    done = links.undo(served.paths(), live, dry=dry)
+    with readable():
+        done = links.undo(served.paths(), live, dry=dry)
     if not done:
         listed = ", ".join(map(shown, served.paths()))
         raise Refused(f"none of {listed} is a link through {live}; name the paths with --cert, --key and --chain")

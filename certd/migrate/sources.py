@@ -45,6 +45,8 @@ def directories(path: Path) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.is_symlink())
     except FileNotFoundError:
         return []
+    except ValueError:
+        raise Refused(f"cannot list {shown(path)}: no path has a NUL in it; correct the old client's file") from None
     except OSError as error:
         raise Refused(f"cannot list {shown(path)}: {error.strerror}; run this as root") from None
 

@@ -390,6 +390,17 @@ def test_a_bundle_without_end_is_not_read(old: Import) -> None:
     assert "its CA bundle" in old.run("--dry-run")
 
 
+@pytest.mark.parametrize("setting", ["CERT_HOME", "CA_HOME", "ACCOUNT_KEY_PATH", "CA_BUNDLE"])
+def test_what_is_no_path_is_one_sentence(old: Import, setting: str) -> None:
+    """A damaged account.conf, with NUL in it."""
+    old.certificate("www.example.jp")
+    with (old.acme.home / "account.conf").open("a") as file:
+        file.write(f"{setting}='/root/\0'\n")
+    said = old.run("--dry-run", code=1 if setting == "CERT_HOME" else 0)
+    if setting == "CERT_HOME":
+        assert said.startswith("certd: cannot list /root/") and said.count("\n") == 1
+
+
 def test_the_packages_sample_gives_way(old: Import) -> None:
     """What the package puts in place is not filled in: it says how import comes to write a file of its own."""
     old.certificate("www.example.jp")

@@ -11,6 +11,7 @@ import pytest
 from authority import Authority
 
 from certd import pki
+from certd.__main__ import main
 from certd.errors import Refused, StateError
 from certd.migrate import links, sources
 from certd.migrate.found import Account, Installation
@@ -183,3 +184,42 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     for path in (tmp_path / "fifo", tmp_path, tmp_path / "missing", Path("/dev/zero"), Path("/a\0b")):
         with pytest.raises(Refused, match="is no regular file"):
             sources.read(path)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["adopt", "www", "--dry-run"],
+        ["adopt", "www", "--links", "--dry-run"],
+        ["adopt", "www", "--undo"],
+        ["adopt", "www"],
+        ["import", "acme.sh", "{root}/acme.sh", "--dry-run"],
+    ],
+)
+def test_who_may_not_look_is_told_in_one_sentence(
+    passable: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """Not root, and the way to the state directory, or to the server's files, is closed."""
+    leaf = AUTHORITY.leaf("www.example.jp")
+    for name, content in (("www.cer", leaf.pem), ("www.key", leaf.key_pem)):
+        (passable / name).write_bytes(content)
+    (passable / "closed").mkdir(mode=0o700)
+    (passable / "acme.sh" / "ca").mkdir(parents=True)
+    config = passable / "config.yaml"
+    config.write_text(
+        f"state_dir: {passable}/closed/state\nruntime_dir: {passable}/run\n"
+        "cas: {ca: {directory: 'https://ca.test/dir', terms_of_service_agreed: true, contact: [a@b.jp]}}\n"
+        f"defaults: {{challenge: {{type: http-01, webroot: {passable}}}}}\n"
+        "certificates: [{name: www, domains: [www.example.jp]}]\n"
+    )
+    mine = passable / "mine"
+    mine.mkdir()
+    os.chown(mine, DAEMON, DAEMON)
+    where = passable / "closed" if "--undo" in words else passable
+    files = ["--cert", f"{where}/www.cer", "--key", f"{where}/www.key"] if words[0] == "adopt" else []
+    with acting_as_owner(mine):
+        assert main(["-c", str(config), *(word.format(root=passable) for word in words), *files]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("certd: cannot ") and said.count("\n") == 1, said
+    assert "ermission denied" in said
