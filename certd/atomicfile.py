@@ -1,16 +1,18 @@
 """Files that are there whole or not at all, whatever fails: a full disk, a crash, a power cut.
 
-Every function works by a temporary entry in the same directory (so that SELinux labels are inherited and the rename
-stays within one file system), fsync of what was written, one rename or link, and fsync of the directory. On an
-OSError before that rename the temporary entry is removed and what was there before is untouched. When the last step
-alone fails, the directory's fsync, the new state is in place, but may not survive a power cut; the error is raised
-all the same.
+Every function that changes something works by a temporary entry in the same directory (so that SELinux labels are
+inherited and the rename stays within one file system), fsync of what was written, one rename or link, and fsync of the
+directory. On an OSError before that rename the temporary entry is removed and what was there before is untouched. When
+the last step alone fails, the directory's fsync, the new state is in place, but may not survive a power cut; the error
+is raised all the same.
 
 Modes and groups are final before the first byte is written, and do not depend on the umask. Until then only the
 owner may open a file: whoever opens a file early can read what is written to it later.
 
 Temporary entries begin with `TEMP_PREFIX`. Those that a crash left behind are removed by `remove_leftovers`, to be
 called where nothing else writes to that directory.
+
+`read_file` is the way back: whatever lies there in a file's place, it neither waits for it nor swallows it whole.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -28,7 +31,31 @@ if TYPE_CHECKING:
 
 TEMP_PREFIX = ".certd-tmp-"
 
+_PART = 64 * 1024
+"""Bytes of one read: the memory that a reader takes follows the file, not the limit."""
+
 _numbers = itertools.count()
+
+
+class UnfitFile(OSError):
+    """What has the file's name is not a regular file, or is larger than its reader takes."""
+
+
+def read_file(path: Path, *, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes. Raises UnfitFile, else OSError; waits for nobody."""
+    # O_NONBLOCK: to open a FIFO would last until somebody writes to it; O_NOCTTY: a terminal stays a file.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnfitFile("it is not a regular file")
+        content = bytearray()
+        while len(content) <= limit and (part := os.read(descriptor, _PART)):
+            content += part
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise UnfitFile(f"it is larger than {limit:,} bytes")
+    return bytes(content)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int, group: int | None = None) -> None:

@@ -217,6 +217,32 @@ def test_remove_file_is_durable(explorer: Explorer) -> None:
     explorer.explore(lambda root: None, remove, check, errnos=FULL_OR_BROKEN)
 
 
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 200_000])
+def test_a_file_is_read_up_to_its_limit(size: int, tmp_path: Path) -> None:
+    """The whole content, or an error: never a part."""
+    path, content = tmp_path / "file", os.urandom(size)
+    path.write_bytes(content)
+    assert atomicfile.read_file(path, limit=size) == content
+    path.write_bytes(content + b"!")
+    with pytest.raises(atomicfile.UnfitFile, match="larger than"):
+        atomicfile.read_file(path, limit=size)
+
+
+def test_only_a_file_is_read(tmp_path: Path) -> None:
+    """A FIFO is not waited for, a device not read; a link is followed; no descriptor is left open."""
+    (tmp_path / "file").write_bytes(OLD)
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert atomicfile.read_file(tmp_path / "link", limit=len(OLD)) == OLD
+    for other in (tmp_path, tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(atomicfile.UnfitFile, match="not a regular file"):
+            atomicfile.read_file(other, limit=1)
+    with pytest.raises(FileNotFoundError):
+        atomicfile.read_file(tmp_path / "nothing", limit=1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.mark.parametrize("writer", [atomicfile.write_atomic, atomicfile.write_once, atomicfile.create_file])
 def test_modes_are_final_before_the_first_byte(
     writer: Callable[..., None], umask: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

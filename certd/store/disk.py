@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PASSABLE = 0o711
 """Directories on the way to a certificate: a server that is not root gets through, but cannot look around."""
 PRIVATE = 0o700
+LARGEST_PEM = 1024 * 1024
+"""Bytes; more than any key or chain has."""
 
 
 class Disk:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from certd import atomicfile
 from certd.errors import StateError
-from certd.store.disk import PASSABLE, PRIVATE, Disk
+from certd.store.disk import LARGEST_PEM, PASSABLE, PRIVATE, Disk
 from certd.store.layout import is_name
 from certd.store.trouble import explained
 
@@ -51,7 +51,7 @@ class Keys(Disk):
         with explained("park", pending):
             if not parked.exists():
                 atomicfile.move_file(pending, parked)
-            elif pending.exists() and pending.read_bytes() == parked.read_bytes():
+            elif pending.exists() and _content(pending) == _content(parked):
                 atomicfile.remove_file(pending)
             elif pending.exists():
                 raise StateError(f"{parked} exists with another key than {pending}; nothing was changed")
@@ -89,9 +89,13 @@ class Keys(Disk):
 def _read(path: Path) -> bytes | None:
     with explained("read", path):
         try:
-            return path.read_bytes()
+            return _content(path)
         except FileNotFoundError:
             return None
+
+
+def _content(path: Path) -> bytes:
+    return atomicfile.read_file(path, limit=LARGEST_PEM)
 
 
 def _write(path: Path, pem: bytes) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Record = TypeVar("Record")
+LARGEST = 64 * 1024 * 1024
+"""Bytes; a server's record with everything that can be said of 10,000 certificates has a quarter of it."""
 
 
 class _Envelope(msgspec.Struct):
@@ -57,9 +59,11 @@ def read(path: Path, decoder: msgspec.json.Decoder[Record]) -> Record | None:
     """
     with explained("read", path):
         try:
-            data = path.read_bytes()
+            data = atomicfile.read_file(path, limit=LARGEST)
         except FileNotFoundError:
             return None
+        except atomicfile.UnfitFile as error:
+            raise BrokenRecord(_broken(path, str(error))) from error
     return decode(data, decoder, path)
 
 
@@ -70,8 +74,8 @@ def write(path: Path, record: object, decoder: msgspec.json.Decoder[Any]) -> Non
     while the file is still as it was. Raises StateError where it cannot be written.
     """
     data = encode(record)
-    if decode(data, decoder, path) != record:
-        raise BrokenRecord(_broken(path, "the new record would be read as another one"))
+    if len(data) > LARGEST or decode(data, decoder, path) != record:
+        raise BrokenRecord(_broken(path, "the new record would not be read as the same one"))
     with explained("write", path):
         atomicfile.write_atomic(path, data, mode=0o600)
 

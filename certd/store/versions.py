@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from certd import atomicfile, pki
 from certd.errors import BrokenRecord, PkiError, StateError
-from certd.store.disk import PASSABLE, Disk
+from certd.store.disk import LARGEST_PEM, PASSABLE, Disk
 from certd.store.layout import version_number
 from certd.store.trouble import explained
 
@@ -168,9 +168,11 @@ def _apache(final: Path, certificate: str, *, chain: bool) -> bytes:
 def _read(path: Path) -> bytes:
     with explained("read", path):
         try:
-            return path.read_bytes()
+            return atomicfile.read_file(path, limit=LARGEST_PEM)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _broken(path.parent, f"{path.name} is missing") from error
+        except atomicfile.UnfitFile as error:
+            raise _broken(path.parent, f"{path.name} cannot be used: {error}") from error
 
 
 def _broken(directory: Path, why: str) -> BrokenRecord:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from faultydisk import CALLS
 
-_LOOKS = ("listdir", "scandir", "readlink", "stat", "lstat")
+_LOOKS = ("read", "listdir", "scandir", "readlink", "stat", "lstat")
 READ = "io.open"
 _MAKES = frozenset({"create", "mkdir", "link", "symlink", "rename", "replace"})
 _CHANGES = _MAKES | {"fchown", "fchmod", "chmod", "unlink", "rmdir"}

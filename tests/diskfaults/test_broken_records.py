@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +38,34 @@ def site(tmp_path: Path, webroot: Webroot) -> Iterator[SickSite]:
     with SickSite(tmp_path, webroot, SickDisk(), names=(NAME, OTHER), lab={"lifetime": timedelta(days=20)}) as site:
         site.settle()
         yield site
+
+
+@pytest.mark.parametrize("how", ["fifo", "huge"])
+@pytest.mark.parametrize("which", RECORDS)
+def test_something_else_in_a_records_place(site: SickSite, which: str, how: str) -> None:
+    """A FIFO, or a file that would fill the memory: certd starts, tells of it, leaves it, and the others go on."""
+    path = site.state_dir / RECORDS[which]
+    site.crash()
+    sound = path.read_bytes()
+    path.unlink()
+    if how == "fifo":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    site.start()
+    site.work()
+    assert told(site, path).code == "record-broken"
+    if which in ("certificate", "daemon"):
+        before = site.serial(OTHER)
+        site.engine.renew(OTHER)
+        site.until(lambda: site.serial(OTHER) != before and site.renewed(OTHER), "the other one's renewal")
+    assert path.is_fifo() if how == "fifo" else path.stat().st_size == 1 << 40
+    site.crash()
+    path.unlink()
+    path.write_bytes(sound)
+    site.start()
+    assert_back_at_work(site)
 
 
 def damaged(site: SickSite, which: str, damage: Damage) -> tuple[Path, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_parking_settles_what_a_power_cut_left(tmp_path: Path) -> None:
         with pytest.raises(StateError, match="with another key"):
             store.park_key(NAME, "k1")
         assert (store.read_pending_key(NAME, "k1"), store.read_parked_key(NAME, "k1")) == (OTHER, PEM)
+
+
+def test_something_else_in_a_keys_place(tmp_path: Path) -> None:
+    """A FIFO or a file without end is neither waited for nor read to its end, and left where it is."""
+    with opened(tmp_path) as store:
+        store.write_account_key("jprs", PEM)
+        store.write_pending_key(NAME, "k1", PEM)
+        store.write_pending_key(NAME, "k2", PEM)
+        store.park_key(NAME, "k2")
+        account = tmp_path / "accounts" / "jprs" / "account.key"
+        pending, parked = (tmp_path / "certs" / NAME / part for part in ("pending/k1.pem", "parked/k1.pem"))
+        account.unlink()
+        os.mkfifo(account)
+        os.truncate(pending, 1 << 40)
+        os.mkfifo(parked)
+        for read in (
+            lambda: store.read_account_key("jprs"),
+            lambda: store.read_pending_key(NAME, "k1"),
+            lambda: store.read_parked_key(NAME, "k1"),
+            lambda: store.park_key(NAME, "k1"),
+        ):
+            with pytest.raises(StateError, match=r"cannot (read|park) .*: it is (not a regular file|larger than)"):
+                read()
+        assert account.is_fifo()
+        assert parked.is_fifo()
+        assert pending.stat().st_size == 1 << 40
 
 
 def test_parking_a_key_that_is_nowhere_is_an_error(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,14 +18,21 @@ from statedir import NAME, idle, issued, opened, staged
 from certd.errors import BrokenRecord, StateError, UnknownSchema
 from certd.model.records import (
     AccountLedger,
+    BatchSet,
     CertificateRecord,
     DaemonRecord,
+    Deploying,
+    DeployStage,
     Idle,
     KeyWritten,
     NoKey,
     Ordering,
+    Rejection,
+    Seen,
     Settled,
+    Sight,
     Staged,
+    Timer,
 )
 from certd.store import Store, recordfile
 
@@ -170,11 +179,61 @@ def test_what_would_not_be_read_again_is_not_written(tmp_path: Path) -> None:
             assert (tmp_path / STATE).read_bytes() == before
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "fifo"])
+def test_something_else_under_a_records_name(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """It is not taken for a missing record, and nobody waits for what a FIFO will never say."""
+    (tmp_path / STATE).parent.mkdir(parents=True)
+    make(tmp_path / STATE)
+    with opened(tmp_path) as store, pytest.raises(BrokenRecord, match=r"state\.json .*not a regular file"):
+        store.load_certificate(NAME)
+
+
 def test_a_record_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    """Something else under the record's name is not taken for a missing record."""
-    (tmp_path / STATE).mkdir(parents=True)
+    """A name that leads nowhere says nothing about the record."""
+    (tmp_path / STATE).parent.mkdir(parents=True)
+    (tmp_path / STATE).symlink_to(tmp_path / STATE)
     with opened(tmp_path) as store, pytest.raises(StateError, match=r"cannot read .*state\.json"):
         store.load_certificate(NAME)
+
+
+def test_no_more_than_a_record_is_read(tmp_path: Path) -> None:
+    """A terabyte of nothing costs no memory, and is left as it is."""
+    write_state(tmp_path, b"{")
+    os.truncate(tmp_path / STATE, 1 << 40)
+    with opened(tmp_path) as store, pytest.raises(BrokenRecord, match="larger than 67,108,864 bytes"):
+        store.load_certificate(NAME)
+    assert (tmp_path / STATE).stat().st_size == 1 << 40
+
+
+def test_the_largest_record_fits(tmp_path: Path) -> None:
+    """A server at work on 10,000 certificates with the longest names, after each of them was refused once."""
+    names = [f"{number:0100}" for number in range(10_000)]
+    timer, print_ = Timer(NOW, NOW), "f" * 64
+    settled = Settled(
+        suspects=tuple((name,) for name in names),
+        rejections=tuple(Rejection(name, 1000, timer, "x" * 400) for name in names),
+        after=tuple(names),
+        after_failed=tuple(names),
+        not_served=tuple(names),
+    )
+    batch = tuple(BatchSet(name, 1000, 999, print_, print_, 999) for name in names)
+    before = tuple(Seen(name, Sight.LEAF, print_) for name in names)
+    record = Deploying(settled, 1, batch, before, True, tuple(names), DeployStage.SWAPPING, NOW)
+    with opened(tmp_path) as store:
+        store.save_server("web", record)
+        assert store.load_server("web") == record
+    assert (tmp_path / "servers/web/state.json").stat().st_size < recordfile.LARGEST / 2
+
+
+def test_what_would_be_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that could not be read again leaves the old one in place."""
+    with opened(tmp_path) as store:
+        store.save_certificate(NAME, idle(1))
+        before = (tmp_path / STATE).read_bytes()
+        monkeypatch.setattr(recordfile, "LARGEST", len(before))
+        with pytest.raises(BrokenRecord):
+            store.save_certificate(NAME, idle(10))
+    assert (tmp_path / STATE).read_bytes() == before
 
 
 def test_ordering_keeps_what_recovery_needs(tmp_path: Path) -> None:

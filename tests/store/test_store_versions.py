@@ -186,6 +186,23 @@ def test_an_incomplete_version_does_not_go_live(file: str, tmp_path: Path) -> No
         assert store.live_version(NAME) == 1
 
 
+@pytest.mark.parametrize("file", ["cert.pem", "privkey.pem", "apache.conf"])
+@pytest.mark.parametrize("how", ["fifo", "huge"])
+def test_something_else_in_a_files_place(how: str, file: str, tmp_path: Path) -> None:
+    """A FIFO or a file without end is neither waited for nor read to its end; the version is broken."""
+    with opened(tmp_path) as store:
+        add(store)
+        path = tmp_path / "certs" / NAME / "versions" / "0001" / file
+        path.unlink()
+        if how == "fifo":
+            os.mkfifo(path)
+        else:
+            path.touch()
+            os.truncate(path, 1 << 40)
+        with pytest.raises(BrokenRecord, match=f"{file} cannot be used: it is .*see 'A broken version'"):
+            store.version_leaf(NAME, 1)
+
+
 def test_a_version_that_is_not_there_does_not_go_live(tmp_path: Path) -> None:
     """The link never names what does not exist."""
     with opened(tmp_path) as store, pytest.raises(BrokenRecord):
