@@ -45,7 +45,7 @@ def decode(data: bytes, decoder: msgspec.json.Decoder[Record], path: Path) -> Re
         if schema == SCHEMA:
             return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BrokenRecord(_broken(path, "it is empty" if not data else str(error))) from error
+        raise BrokenRecord(_broken(path, "it is empty" if not data else _place(error))) from error
     raise UnknownSchema(
         f"{path} has schema {schema}, this certd knows {SCHEMA} only: it was written by another release; nothing was "
         "changed, install that release again"
@@ -78,6 +78,15 @@ def write(path: Path, record: object, decoder: msgspec.json.Decoder[Any]) -> Non
         raise BrokenRecord(_broken(path, "the new record would not be read as the same one"))
     with explained("write", path):
         atomicfile.write_atomic(path, data, mode=0o600)
+
+
+def _place(error: Exception) -> str:
+    """What is wrong and where, without the value that is wrong: whatever got into the file may be secret."""
+    what, _, where = str(error).rpartition(" - at ")
+    for beginning in ("Invalid value", "Invalid enum value"):
+        if what.startswith(beginning):
+            what = beginning
+    return f"{what} at {where}" if what else where
 
 
 def _broken(path: Path, why: str) -> str:

@@ -236,6 +236,32 @@ def test_what_would_be_too_large_is_not_written(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / STATE).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (b'{"schema": 1, "phase": "hunter2"}', "Invalid value at `$.phase`"),
+        (b'{"schema": 1, "phase": "hunter2 - at `here`"}', "Invalid value at `$.phase`"),
+        (
+            b'{"schema": 1, "phase": "idle", "ledger": {"failure": {"step": "hunter2"}}}',
+            "Invalid enum value at `$.ledger.failure.step`",
+        ),
+        (
+            b'{"schema": 1, "phase": "idle", "ledger": {"attempts": "hunter2"}}',
+            "Expected `int`, got `str` at `$.ledger.attempts`",
+        ),
+        (b'{"schema": 1, "phase": "idle"} hunter2', "JSON is malformed"),
+        (b'{"schema": 1}', "Object missing required field `phase`"),
+    ],
+)
+def test_a_broken_record_is_not_quoted(data: bytes, place: str, tmp_path: Path) -> None:
+    """The message goes to the log, the status and the mail: it says where the mistake is, not what is written there."""
+    write_state(tmp_path, data)
+    with opened(tmp_path) as store, pytest.raises(BrokenRecord) as caught:
+        store.load_certificate(NAME)
+    assert place in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_ordering_keeps_what_recovery_needs(tmp_path: Path) -> None:
     """An order that was about to be placed has no URL, and comes back without one."""
     timer = staged(1, issued().leaf).activate
