@@ -11,11 +11,14 @@ from certd.store import Store
 
 
 def ensure(store: Store, spec: CertificateSpec, now: datetime) -> bool:
-    """Give `live/NAME` something to name, if it names nothing; whether anything was done.
+    """Give `live/NAME` something to name, if it names nothing that is there; whether anything was done.
 
-    A usable version that lost its link gets it back; only without one a placeholder is made. Raises StateError.
+    A link whose version was lost (a restore that is not complete, a directory that somebody removed) is as good as
+    none: no server that includes it starts. Whatever is there stays live. A usable version gets the link; only without
+    one a placeholder is made. Raises StateError.
     """
-    if store.live_version(spec.name) is not None:
+    live = store.live_version(spec.name)
+    if live is not None and store.has_version(spec.name, live):
         return False
     for version in sorted(store.versions(spec.name), reverse=True):
         try:

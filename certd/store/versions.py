@@ -62,6 +62,19 @@ class Versions(Disk):
                 return []
         return sorted(number for number in numbers if number is not None)
 
+    def has_version(self, name: str, version: int) -> bool:
+        """Whether a server that includes this version finds something; not whether it is of any use.
+
+        Raises StateError where the disk does not tell: an error is not taken for a version that is missing.
+        """
+        path = self.layout.version(name, version) / "apache.conf"
+        with explained("look at", path):
+            try:
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
+
     def version_leaf(self, name: str, version: int) -> Leaf:
         """The leaf of a version whose set is complete and verified (I1).
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
 from authority import DAY, NOW
 from bench import SPEC
 from statedir import NAME, placeholder
 
 from certd.engine.placeholder import ensure
+from certd.errors import StateError
 from certd.model.view import Tally
 
 
@@ -19,10 +23,51 @@ def test_made_once(bench):
     assert bench.store.versions(NAME) == [version]
 
 
-def test_a_live_link_is_left_alone(bench):
-    """Whatever it names."""
-    version = bench.version(1, live=True)
+@pytest.mark.parametrize("damage", [None, "privkey.pem", "fullchain.pem"])
+def test_a_live_link_is_left_alone(bench, damage):
+    """Whatever it names, as long as that exists: a broken version is for a person to judge."""
+    bench.version(1)
+    version = bench.version(2, live=True)
+    if damage is not None:
+        (bench.store.layout.version(NAME, version) / damage).write_bytes(b"")
+    assert not ensure(bench.store, SPEC, NOW + 100 * DAY)
+    assert bench.store.live_version(NAME) == version
+
+
+@pytest.mark.parametrize("lost", ["", "apache.conf"], ids=["version", "file"])
+def test_a_live_link_to_nothing(bench, lost):
+    """What it names is lost: the newest version that is usable goes live, and Apache finds what it includes."""
+    older = bench.version(1)
+    path = bench.store.layout.version(NAME, bench.version(2, live=True)) / lost
+    if lost:
+        path.unlink()
+    else:
+        shutil.rmtree(path)
+    assert ensure(bench.store, SPEC, NOW)
+    assert bench.store.live_version(NAME) == older
+    assert (bench.store.layout.live(NAME) / "apache.conf").is_file()
     assert not ensure(bench.store, SPEC, NOW)
+
+
+def test_a_live_link_to_nothing_without_another_version(bench):
+    """A placeholder goes live. Its number is a new one: the link that is lost must not come to name it by accident."""
+    lost = bench.version(1, live=True)
+    shutil.rmtree(bench.store.layout.version(NAME, lost))
+    assert ensure(bench.store, SPEC, NOW)
+    version = bench.store.live_version(NAME)
+    assert version == lost + 1
+    assert bench.store.is_placeholder(NAME, version)
+
+
+def test_a_disk_that_does_not_tell(bench):
+    """An error while looking for the live version moves nothing: it may well be there."""
+    bench.version(1)
+    version = bench.version(2, live=True)
+    path = bench.store.layout.version(NAME, version) / "apache.conf"
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(StateError, match="cannot look at"):
+        ensure(bench.store, SPEC, NOW)
     assert bench.store.live_version(NAME) == version
 
 

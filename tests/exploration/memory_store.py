@@ -154,6 +154,9 @@ class MemoryStore:
     def versions(self, name: str) -> list[int]:
         return sorted(self.sets[name])
 
+    def has_version(self, name: str, version: int) -> bool:
+        return version in self.sets[name]
+
     def version_leaf(self, name: str, version: int) -> Leaf:
         if version not in self.sets[name]:
             raise PkiError("missing", f"version {version} of {name} is missing")
