@@ -25,8 +25,9 @@ from certd.pki.sets import CertificateSet, read_set
 MAX_BYTES = 1024 * 1024
 """More than any file with certificates and keys of one host has."""
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
-_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\s.*?-----END \1PRIVATE KEY-----", re.DOTALL)
+# The lines around a block, not the block: an expression for the whole would look for its end from each beginning anew.
+_CERTIFICATE = re.compile(rb"-----(BEGIN|END) (CERTIFICATE)-----")
+_KEY = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{0,20}PRIVATE KEY)-----")
 _JWK_CURVES: dict[str, type[ec.EllipticCurve]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
 _LONGEST_NUMBER = 4096
 """Letters of base64url: 24,576 bits."""
@@ -35,8 +36,8 @@ _RSA_FIELDS = ("n", "e", "d", "p", "q", "dp", "dq", "qi")
 
 def pkcs8_from_pem(pem: bytes) -> bytes:
     """The one private key of a file, whatever blocks lie around it; raises PkiError ``key-unreadable``."""
-    match = _KEY.search(pem[:MAX_BYTES])
-    return _pkcs8(load_key(pem[:MAX_BYTES] if match is None else match.group() + b"\n"))
+    blocks = _blocks(_KEY, pem)
+    return _pkcs8(load_key(pem[blocks[0]] + b"\n" if blocks else pem[:MAX_BYTES]))
 
 
 def pkcs8_from_jwk(text: bytes) -> bytes:
@@ -69,9 +70,9 @@ def gather_set(key: bytes, parts: Sequence[bytes]) -> CertificateSet:
     key_pem, public = _fitting_key(key)
     certificates: dict[bytes, x509.Certificate] = {}
     for part in parts:
-        for match in _CERTIFICATE.finditer(part[:MAX_BYTES]):
+        for block in _blocks(_CERTIFICATE, part):
             try:
-                certificate = x509.load_pem_x509_certificate(match.group())
+                certificate = x509.load_pem_x509_certificate(part[block])
             except MALFORMED:
                 raise PkiError("certificate-unreadable", "a certificate of the file does not parse") from None
             certificates[certificate.public_bytes(serialization.Encoding.DER)] = certificate
@@ -111,7 +112,7 @@ def names_an_issuer(leaf_pem: bytes) -> bool:
 
 def _fitting_key(key: bytes) -> tuple[bytes, object]:
     """The key's PEM, as it was written if nothing else is in the file, and its public key."""
-    blocks = _KEY.findall(key[:MAX_BYTES])
+    blocks = _blocks(_KEY, key)
     pem = key if len(blocks) == 1 and key.strip().startswith(b"-----BEGIN ") and key.count(b"-----BEGIN ") == 1 else b""
     if pem:
         try:
@@ -157,11 +158,32 @@ def _as_written(parts: Sequence[bytes], wanted: list[x509.Certificate]) -> tuple
             return afresh
     except PkiError:
         return afresh
-    first = _CERTIFICATE.search(parts[0])
-    if first is None:
+    blocks = _blocks(_CERTIFICATE, parts[0])
+    if not blocks:
         return afresh
-    end = parts[0].index(b"\n", first.end()) + 1
+    end = parts[0].index(b"\n", blocks[0].stop) + 1
     return parts[0][:end], parts[0][end:] + b"".join(parts[1:])
+
+
+def _blocks(marks: re.Pattern[bytes], pem: bytes) -> list[slice]:
+    """Where the blocks between such marks lie, in order: each from a BEGIN to the next END of the same label.
+
+    A BEGIN without one is passed over, as is what lies within a block. The work grows with the size of the file, not
+    with its square.
+    """
+    ends: dict[bytes, int] = {}
+    pairs: list[slice] = []
+    for mark in reversed(list(marks.finditer(pem[:MAX_BYTES]))):
+        kind, label = mark.groups()
+        if kind == b"END":
+            ends[label] = mark.end()
+        elif label in ends and pem[mark.end() : mark.end() + 1].isspace():
+            pairs.append(slice(mark.start(), ends[label]))
+    found: list[slice] = []
+    for pair in reversed(pairs):
+        if not found or pair.start >= found[-1].stop:
+            found.append(pair)
+    return found
 
 
 def _pkcs8(key: PrivateKey) -> bytes:

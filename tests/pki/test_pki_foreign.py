@@ -101,6 +101,36 @@ def test_bytes_that_are_no_key_are_an_error_of_ours(data: bytes) -> None:
             read(data)
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"-----BEGIN CERTIFICATE-----\n",
+        b"-----BEGIN PRIVATE KEY-----\n",
+        b"-----BEGIN A PRIVATE KEY-----\n-----END B PRIVATE KEY-----\n",
+        b"-----BEGIN " + b"PRIVATE KEY " * 8,
+    ],
+    ids=["certificates", "keys", "labels", "one label"],
+)
+def test_the_work_grows_with_the_file_only(hostile: bytes) -> None:
+    """Many beginnings without an end: looking for the end from each of them would take minutes for each file."""
+    file = hostile * (1024 * 1024 // len(hostile))
+    for _ in range(10):
+        assert code_of(LEAF.key_pem, file) == "chain-empty"
+        assert code_of(file, LEAF.pem) == "key-unreadable"
+
+
+def test_a_beginning_without_an_end_hides_no_block() -> None:
+    """Neither one of another kind nor one of the same: the block begins where its own BEGIN is, and ends at its END."""
+    old = traditional(LEAF.key)
+    torn = (
+        b"-----BEGIN PRIVATE KEY-----\nMIG\n"
+        + b"-----END ENCRYPTED PRIVATE KEY-----\n-----BEGIN RSA PRIVATE KEY-----\n"
+    )
+    assert pkcs8_from_pem(torn + old) == LEAF.key_pem
+    glued = b"-----BEGIN CERTIFICATE-----=" + LEAF.pem
+    assert gather_set(LEAF.key_pem, [glued + ISSUER]).fullchain == LEAF.pem + ISSUER
+
+
 def test_a_key_between_other_blocks_is_found() -> None:
     """`openssl ecparam -genkey` writes the parameters first, and a person text around it all."""
     old = traditional(LEAF.key)
