@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -18,9 +20,9 @@ _TIMEOUT = (timedelta(seconds=1), timedelta(minutes=5))
 
 
 def resolve_notify(
-    raw: schema.Notify | list[schema.Notify] | None, place: Place, report: Report, around: Surroundings
+    raw: schema.Notify | list[schema.Notify] | None, place: Place, path: Path, report: Report, around: Surroundings
 ) -> tuple[NotifySpec, ...]:
-    """The ways without mistakes; the mistakes go to `report`."""
+    """The ways without mistakes; the mistakes go to `report`. `path`: the file that they are written in."""
     if raw is None:
         return ()
     entries = [(entry, place.at(index)) for index, entry in enumerate(raw)] if isinstance(raw, list) else [(raw, place)]
@@ -32,6 +34,10 @@ def resolve_notify(
             if same is not where:
                 report.error(where, "the same as another one; each is told once", other=same)
             specs.append(spec)
+            # No error, as a proxy's password is one: many webhooks hold no secret, and none can be told by its look.
+            if _may_hold_a_secret(spec.webhook) and around.open_to_others(path):
+                text = f"the URL may hold a secret, and others may read or change {path}; do: chmod o= {path}"
+                report.warning(where, text)
     return tuple(specs)
 
 
@@ -46,3 +52,9 @@ def _ways(raw: schema.Notify, place: Place, report: Report, around: Surroundings
         yield replace(shared, command=tuple(raw.command)), place.at("command")
     if raw.webhook is not None and report.value(place.at("webhook"), webhook_url, raw.webhook) is not None:
         yield replace(shared, webhook=raw.webhook), place.at("webhook")
+
+
+def _may_hold_a_secret(webhook: str) -> bool:
+    """Whether there is more in it than a host."""
+    parts = urlsplit(webhook)
+    return parts.path not in ("", "/") or bool(parts.query)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def resolve(
     health = _health(raw.health, report)
     certificates = Certificates(defaults, cas, health, raw.limits.orders_per_day, report)
     _add_all(certificates, [(MAIN, data), *included], report)
-    notify = resolve_notify(raw.notify, MAIN.at("notify"), report, around)
+    notify = resolve_notify(raw.notify, MAIN.at("notify"), path, report, around)
     _check_top(raw, path, report, around)
     check_groups(certificates.specs, raw.status_group, MAIN.at("status_group"), report)
     timeout = report.value(MAIN.at("http", "timeout"), duration_within, raw.http.timeout, *_HTTP_TIMEOUT)
@@ -121,11 +120,10 @@ def _check_top(raw: schema.File, path: Path, report: Report, around: Surrounding
 
 def _check_secrecy(proxy: str, path: Path, report: Report, around: Surroundings) -> None:
     """The proxy's password has no file of its own: it is as secret as the configuration."""
-    with suppress(OSError):
-        if around.check_host and "@" in proxy and path.stat().st_mode & 0o007:
-            report.error(
-                MAIN.at("http", "proxy"), f"holds a password, and others may read or change {path}; do: chmod o= {path}"
-            )
+    if "@" in proxy and around.open_to_others(path):
+        report.error(
+            MAIN.at("http", "proxy"), f"holds a password, and others may read or change {path}; do: chmod o= {path}"
+        )
 
 
 def _health(raw: schema.Health, report: Report) -> HealthPolicy:

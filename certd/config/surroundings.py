@@ -92,6 +92,13 @@ class Surroundings(NamedTuple):
             return f"{path.name} needs root, but certd does not run as root; use reload: {{service: NAME}}"
         return None
 
+    def open_to_others(self, path: Path) -> bool:
+        """Whether a file with a secret may be read or changed by everybody. What cannot be found out is not."""
+        try:
+            return self.check_host and bool(path.stat().st_mode & 0o007)
+        except OSError:
+            return False
+
     def group_error(self, group: str) -> str | None:
         """Why the group cannot be used, or None."""
         if not self.check_host:

@@ -79,3 +79,19 @@ def test_a_program_that_is_not_there_is_a_warning(folder: Folder) -> None:
     """It may come with a package that is installed later."""
     (line,) = folder.warnings(f"{_REST}notify: {{command: [/no/such/program]}}\n")
     assert "notify.command[0]: there is no program /no/such/program on this machine" in line
+
+
+def test_a_url_in_a_file_that_others_read_is_a_warning(folder: Folder) -> None:
+    """Who has the URL may write there: its path or query is often all that keeps strangers out. It is not repeated."""
+    text = f"{_REST}notify: [{{webhook: {HOOK}}}, {{webhook: https://b.jp/?t=S3CRET}}, {{webhook: https://c.jp/}}]\n"
+    assert folder.warnings(text) == []
+    folder.write("config.yaml", text, 0o644)
+    lines = folder.warnings()
+    assert [line.partition(": the URL")[0] for line in lines] == [
+        "config.yaml:4: notify[0].webhook",
+        "config.yaml:4: notify[1].webhook",
+    ]
+    assert all(f"others may read or change {folder.main}; do: chmod o= {folder.main}" in line for line in lines)
+    assert "S3CRET" not in "".join(lines)
+    folder.check_host = False
+    assert folder.warnings() == []
