@@ -308,16 +308,22 @@ class Process:
 
 def _refuse_root(state_dir: Path, purpose: str) -> None:
     """Root must leave nothing in another user's state directory: the daemon could not change it. Raises StateError."""
-    with contextlib.suppress(FileNotFoundError):
+    if os.geteuid() != 0:
+        return
+    try:
         owner = state_dir.stat().st_uid
-        if os.geteuid() == 0 and owner != 0:
-            user = str(owner)
-            with contextlib.suppress(KeyError):
-                user = pwd.getpwuid(owner).pw_name
-            raise StateError(
-                f"{state_dir} belongs to user {user}, who could not use what root writes there; do this as that user: "
-                f"runuser -u {user} -- {purpose}"
-            )
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(f"cannot look at {state_dir}: {error.strerror}") from None
+    if owner != 0:
+        user = str(owner)
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwuid(owner).pw_name
+        raise StateError(
+            f"{state_dir} belongs to user {user}, who could not use what root writes there; do this as that user: "
+            f"runuser -u {user} -- {purpose}"
+        )
 
 
 def _say_warnings(config: Config) -> None:

@@ -20,7 +20,7 @@ from certd.challenges import OPTIONS
 from certd.config import load
 from certd.daemon.patience import longest_after, longest_look
 from certd.daemon.process import Process
-from certd.errors import ConfigError
+from certd.errors import ConfigError, StateError
 from certd.model.codes import Code
 from certd.model.view import Subject, SubjectKind
 
@@ -54,6 +54,16 @@ def write(root: Path, names: tuple[str, ...] = ("a.example.jp", "b.example.jp"),
 def process(tmp_path: Path) -> Iterator[Process]:
     with Process(load(write(tmp_path), solvers=OPTIONS), purpose="test") as process:
         yield process
+
+
+@pytest.mark.parametrize("user", [0, 4242], ids=["root", "another"])
+def test_a_state_directory_that_cannot_be_looked_at(user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory on the way that lets nobody through is an error with a name, whoever meets it."""
+    (tmp_path / "loop").symlink_to("loop")
+    config = load(write(tmp_path, state_dir=str(tmp_path / "loop" / "state")), solvers=OPTIONS)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(StateError, match=r"cannot (look at|create) .*/loop/state: "):
+        Process(config, purpose="certd prepare")
 
 
 def test_prepare_goes_on_and_says_that_it_failed(tmp_path: Path) -> None:
