@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certd.cli.parser import build_parser
@@ -15,40 +17,74 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-INTERRUPTED = 130
+FAILED, USAGE, UNKNOWN, INTERRUPTED = 1, 2, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character must not turn an answer into an error.
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
     try:
-        code = _dispatch(build_parser().parse_args(argv))
+        return _run(argv)
+    finally:
+        _drop_unwritten()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    failed = FAILED
+    try:
+        args = build_parser().parse_args(argv)
+        if args.command == "health":
+            failed = UNKNOWN  # to a monitoring system 1 is a warning
+        code = _dispatch(args)
         sys.stdout.flush()
     except SystemExit as leaving:  # argparse: --help, --version, wrong usage
         return leaving.code if isinstance(leaving.code, int) else 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has seen enough (`certd status | head`); the flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        # Whoever read us has seen enough (`certd status | head`).
+        return 0 if failed == FAILED else failed
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        _say(f"{error}\n")
+        return USAGE
     except CertdError as error:
-        sys.stderr.write(f"certd: {error}\n")
-        return 1
+        _say(f"certd: {error}\n")
+        return failed
     except Exception as error:  # nobody foresaw it: one sentence, unless a developer asks
         if os.environ.get("CERTD_DEBUG"):
             traceback.print_exc()
         else:
             what = printable(f"{type(error).__name__}: {error}", 500)
-            sys.stderr.write(f"certd: an error nobody foresaw: {what}. CERTD_DEBUG=1 in the environment shows more.\n")
-        return 1
+            _say(f"certd: an error nobody foresaw: {what}. CERTD_DEBUG=1 in the environment shows more.\n")
+        return failed
     return code
+
+
+def _open_streams() -> None:
+    """Give every stream that was closed (`>&-`) to nobody: commands write without asking, and the number of a closed
+    one would go to the next file that is opened.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end of the process
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the exit code says it as well
+        sys.stderr.write(text)
+
+
+def _drop_unwritten() -> None:
+    """What nobody reads any more, or a full disk refused, is not tried again at exit: it would change the exit code."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _dispatch(args: argparse.Namespace) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,13 +44,17 @@ def get(path: Path, *parts: str) -> Reply:
         DeadlineExceeded: no answer in time.
         ProtocolError: what answers there is not certd.
     """
-    return _ask(path, "GET", "/" + "/".join(quote(part, safe="") for part in parts), STATUS_TIMEOUT)
+    return _ask(path, "GET", _target(parts), STATUS_TIMEOUT)
 
 
 def post(path: Path, *parts: str, query: str = "") -> Reply:
     """POST /parts...?query to the control socket at `path`; raises like `get`."""
-    target = "/" + "/".join(quote(part, safe="") for part in parts)
-    return _ask(path, "POST", target + (f"?{query}" if query else ""), CONTROL_TIMEOUT)
+    return _ask(path, "POST", _target(parts) + (f"?{query}" if query else ""), CONTROL_TIMEOUT)
+
+
+def _target(parts: Iterable[str]) -> str:
+    # As bytes: a word of the command line that is not UTF-8 is no text, and no name either, which the daemon says.
+    return "/" + "/".join(quote(os.fsencode(part), safe="") for part in parts)
 
 
 def _ask(path: Path, method: str, target: str, timeout: float) -> Reply:

@@ -384,6 +384,68 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert child.wait(60) == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("--version", 0), ("check --schema", 0), ("health", 2), ("status", 1), ("prepare", 2), ("forget a.jp", 1)],
+)
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_nobody(words: str, code: int, closed: str, config: Path) -> None:
+    """What would be written there is lost, and nothing else changes."""
+    done = in_a_shell(f"-c {config} {words} {closed}")
+    assert done.returncode == code
+    assert "nobody foresaw" not in done.stderr
+    assert bool(done.stderr) == (code != 0 and words != "health" and "2>&-" not in closed)
+
+
+def test_a_closed_stream_does_not_become_a_file(config: Path) -> None:
+    """Its number would go to the next file that is opened, and what is said would be written into that."""
+    code = "import os, sys; from certd.__main__ import main; main(['--version']); sys.exit(os.open('/', os.O_RDONLY))"
+    done = subprocess.run(["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code], check=False)
+    assert done.returncode > 2
+
+
+@pytest.mark.parametrize(("words", "code"), [("health", 3), ("check --schema", 1), ("explain ca-held", 1)])
+def test_an_answer_that_cannot_be_written(words: str, code: int, config: Path) -> None:
+    """It is said once; of the health nothing is known, which is neither a warning nor good."""
+    done = in_a_shell(f"-c {config} {words} >/dev/full")
+    assert done.returncode == code
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+    assert in_a_shell(f"-c {config} {words} >/dev/full 2>/dev/full").returncode == code
+
+
+def test_an_error_nobody_foresaw_says_nothing_about_the_health(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Exit code 3, unknown: 1 would be a warning of the daemon's."""
+
+    def broken(*_: object) -> int:
+        raise RuntimeError("what?")
+
+    monkeypatch.setattr("certd.cli.show.health", broken)
+    assert run(config, "health") == 3
+    assert "nobody foresaw" in capsys.readouterr().err
+
+
+def test_a_word_that_is_no_text(
+    config: Path, daemon: Callable[[View], None], operator: FakeOperator, capsys: Capture
+) -> None:
+    """Bytes that are not UTF-8 name no certificate; the daemon is asked all the same, and says so."""
+    word = os.fsdecode(b"a\xff.jp")
+    assert run(config, "status", word) == 1
+    assert "nobody foresaw" not in capsys.readouterr().err
+    assert run(config, "renew", word) == 1
+    assert "nobody foresaw" not in capsys.readouterr().err
+    assert operator.asked == []
+
+
+def in_a_shell(words: str) -> subprocess.CompletedProcess[str]:
+    """`words` go to certd as a shell reads them."""
+    command = f"{sys.executable} -m certd {words}"
+    root = Path(__file__).parents[2]
+    return subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, cwd=root)
+
+
 def test_asking_is_light() -> None:
     """A health check every minute does not load the HTTP client, the scheduler, tables or cryptography."""
     code = (
