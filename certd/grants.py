@@ -72,7 +72,7 @@ def unit_name(service: str) -> str:
 
 
 def polkit_rule(names: Iterable[str]) -> str:
-    """The JavaScript rule that lets the daemon's user reload and start these units, and do nothing else.
+    """The JavaScript rule that lets the daemon's user reload and start these units, by no other verb.
 
     JavaScript only: the older pkla files know neither unit nor verb, and would give away every unit.
     """
