@@ -12,6 +12,7 @@ from certd.errors import CertdError, ProblemError
 from certd.logs import log_event
 from certd.model import actions as do
 from certd.model import events as ev
+from certd.model.codes import Kind
 from certd.model.records import Step
 from certd.model.specs import CaSpec
 from certd.store import Store
@@ -81,7 +82,9 @@ _NOT_KNOWN = "the CA does not know the account key"
 
 
 def _failed(error: CertdError | OSError) -> ev.AccountEvent:
+    """The event of an exchange that went wrong: a word about the account, or a failure that is none."""
     event = failed(error, Step.ACCOUNT)
-    if isinstance(error, ProblemError) and error.status == 401:
+    # RFC 8555 section 7.3.6 has 401 for an account that was deactivated; Boulder and Pebble have 403.
+    if event.kind is Kind.ACCOUNT:
         return ev.AccountUnknown(event.code, event.text)
     return event

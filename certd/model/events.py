@@ -264,7 +264,7 @@ class AccountKnown(msgspec.Struct, frozen=True):
 
 
 class AccountUnknown(msgspec.Struct, frozen=True):
-    """accountDoesNotExist, or 401: the CA does not accept the account."""
+    """accountDoesNotExist, unauthorized, or a status but valid: the CA does not accept the account."""
 
     code: str
     text: str

@@ -418,7 +418,7 @@ class Registered(msgspec.Struct, frozen=True, tag="registered", tag_field="phase
     verified_at: Moment
     ledger: AccountLedger
     doubts: int = 0
-    """accountDoesNotExist or 401 answers in a row; two, ten minutes apart, make it unusable."""
+    """Answers in a row that deny the account; two, ten minutes apart, make it unusable."""
     doubt: Timer | None = None
     contact: tuple[str, ...] = ()
 

@@ -6,6 +6,9 @@
 
 The key is durable before the CA hears of it and is never overwritten (I7). An attempt with a key that may be known
 begins with onlyReturnExisting, so that a lost answer does not cost spent credentials (RFC 8555 section 7.3.1).
+
+A registered account whose CA does not answer stays registered, and is asked about with a back-off of its own; one
+that the CA denies (`AccountUnknown`) twice is unusable.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ from certd.plan import timers
 from certd.plan.backoff import backoff, clamp_retry_after
 
 FAR = timedelta(days=1)
+REGISTERED_MOST = timedelta(hours=1)
+"""Between two questions about a registered account: a clock that is doubted waits for the answer, and so do the
+certificates once the CA is back."""
 PROBE_EVERY = timedelta(hours=6)
 DOUBT_AGAIN = timedelta(minutes=10)
 DOUBTS_MOST = 2
@@ -152,25 +158,39 @@ def _known(record: Any, event: ev.AccountKnown, spec: CaSpec, now: datetime, _: 
 
 
 def _failed(record: Any, event: ev.Failed, spec: CaSpec, now: datetime, draw: float) -> AccountRecord:
-    """Registration or verification failed."""
-    first = record.ledger.failure.first_at if record.ledger.failure is not None else now
-    failure = Failure(event.step, event.kind, event.code, event.text, first, now)
-    ledger = replace(record.ledger, failure=failure)
-    if ledger.hold is not None:
-        ledger = replace(ledger, hold=replace(ledger.hold, probe=timers.after(now, HELD_PROBE)))
-    attempts = max(1, ledger.attempts)
-    delay = clamp_retry_after(event.retry_after) if event.retry_after else backoff(event.kind, attempts, draw)
-    retry = timers.after(now, delay)
-    if isinstance(record, Registered):
-        # What worked before is not doubted because the CA is away; but one that asks for time gets it from everybody.
-        if event.kind is Kind.RATE_LIMITED or event.retry_after is not None:
-            ledger = _held(ledger, delay, event.text, now)
-        return replace(record, ledger=ledger, doubt=retry)
+    """Registration, or a probe of what is unusable, failed."""
+    ledger = _with_failure(record.ledger, event, now)
     if isinstance(record, Unusable):
         return replace(record, ledger=ledger, retry=timers.after(now, PROBE_EVERY))
+    delay = backoff(event.kind, max(1, ledger.attempts), draw)
+    retry = timers.after(now, clamp_retry_after(event.retry_after) if event.retry_after else delay)
     if event.kind in (Kind.OPERATOR, Kind.ACCOUNT, Kind.BUG):
         return AccountRefused(directory=spec.directory, ledger=ledger, retry=retry)
     return KeyWritten(directory=spec.directory, ledger=ledger, fresh=False, retry=retry)
+
+
+def _not_answered(record: Registered, event: ev.Failed, _: CaSpec, now: datetime, draw: float) -> Registered:
+    """Verification or update failed. What worked before is not doubted because the CA is away.
+
+    A question spends nothing, so it is not written ahead but counted here: a CA that is away is asked less and less
+    often, though once in REGISTERED_MOST.
+    """
+    ledger = _with_failure(record.ledger, event, now)
+    ledger = replace(ledger, attempts=ledger.attempts + 1)
+    delay = min(backoff(event.kind, ledger.attempts, draw), REGISTERED_MOST)
+    if event.retry_after:
+        delay = clamp_retry_after(event.retry_after)
+    if event.kind is Kind.RATE_LIMITED or event.retry_after is not None:
+        # A CA that asks for time gets it from everybody.
+        ledger = _held(ledger, delay, event.text, now)
+    return replace(record, ledger=ledger, doubt=timers.after(now, min(delay, REGISTERED_MOST)))
+
+
+def _with_failure(ledger: AccountLedger, event: ev.Failed, now: datetime) -> AccountLedger:
+    first = ledger.failure.first_at if ledger.failure is not None else now
+    failure = Failure(event.step, event.kind, event.code, event.text, first, now)
+    hold = ledger.hold and replace(ledger.hold, probe=timers.after(now, HELD_PROBE))
+    return replace(ledger, failure=failure, hold=hold)
 
 
 def _unknown(record: Any, event: ev.AccountUnknown, spec: CaSpec, now: datetime, _: float) -> AccountRecord:
@@ -237,4 +257,5 @@ TRANSITIONS: dict[tuple[type, type], _Transition] = {
             (ev.Failed, _failed),
         )
     },
+    (Registered, ev.Failed): _not_answered,
 }

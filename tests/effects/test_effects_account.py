@@ -12,10 +12,13 @@ from msgspec.structs import replace
 
 from certd.acme.jws import AccountKey
 from certd.lab.faults import LabProblem
+from certd.lab.web import Reply
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.codes import Kind
-from certd.model.records import Step
+from certd.model.facts import AccountFacts
+from certd.model.records import AccountLedger, Registered, Step, Unusable
+from certd.plan import account as plan
 
 FIRST, AGAIN = do.Register(find_first=False), do.Register(find_first=True)
 
@@ -139,6 +142,45 @@ def test_an_account_that_was_deactivated(registered: Issuance, action: Any):
     """Whatever is asked: the account cannot be used."""
     registered.lab.accounts[0].status = "deactivated"
     assert isinstance(registered.world.account(registered.ca, action), ev.AccountUnknown)
+
+
+@pytest.mark.parametrize("action", [do.ProbeAccount(), AGAIN, do.UpdateContact(("new@example.jp",))])
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_status_of_a_denial_does_not_matter(registered: Issuance, action: Any, status: int):
+    """RFC 8555 has 401 for a deactivated account, Boulder and Pebble have 403: it cannot be used either way."""
+    registered.lab.faults.inject(LabProblem("unauthorized", status, "deactivated"), times=1)
+    unknown = registered.world.account(registered.ca, action)
+    assert isinstance(unknown, ev.AccountUnknown)
+    assert unknown.code == "acme:account-status"
+
+
+def test_something_in_between_that_denies_access(registered: Issuance):
+    """Not every 401 and 403 is about the account: a gateway's is no problem document of the CA's."""
+    for status in (401, 403):
+        registered.lab.faults.answer(Reply(status, b"<html>"), "newAccount")
+        failed = registered.world.account(registered.ca, do.ProbeAccount())
+        assert (failed.kind, failed.code) == (Kind.TRANSIENT, "http:refused")
+
+
+def test_a_day_of_an_account_that_was_deactivated(registered: Issuance):
+    """It ends as unusable after the second denial, and is asked about every six hours."""
+    registered.lab.faults.inject(LabProblem("unauthorized", 403, "deactivated"), "newAccount", times=None)
+    begin = registered.times.now
+    record: Any = Registered(
+        registered.ca.directory, "https://ca/1", begin, AccountLedger(), contact=("ops@example.jp",)
+    )
+    facts = AccountFacts(key_exists=True, verify=True, contact=record.contact)
+    asked = 0
+    while (now := registered.times.now) < begin + timedelta(days=1):
+        action = plan.decide(registered.ca, record, facts, now)
+        if isinstance(action, do.Wait):
+            registered.times.now = action.due
+            continue
+        asked += 1
+        event = registered.world.account(registered.ca, action)
+        record = plan.advance(plan.begin(record, action, facts), event, registered.ca, now, 0.5)
+    assert isinstance(record, Unusable)
+    assert asked <= 6
 
 
 def test_contacts_are_told(registered: Issuance):

@@ -244,6 +244,41 @@ def test_a_ca_that_is_away_is_not_doubted():
     assert (after.doubts, after.ledger.hold) == (0, None)
 
 
+@pytest.mark.parametrize(
+    ("attempts", "event", "wait"),
+    [
+        (3, failed(), 8 * MINUTE),
+        (8, failed(), HOUR),
+        (0, failed(Kind.OPERATOR), HOUR),
+        (0, failed(retry_after=3 * HOUR), HOUR),
+        (0, failed(retry_after=2 * MINUTE), 2 * MINUTE),
+        (8, failed(Kind.RATE_LIMITED), HOUR),
+    ],
+)
+def test_a_ca_that_stays_away(attempts, event, wait):
+    """Later each time, but never above an hour: who cannot believe the clock waits for the answer."""
+    after = advanced(replace(REGISTERED, ledger=replace(OFFER, attempts=attempts)), event)
+    assert (after.ledger.attempts, after.doubt) == (attempts + 1, Timer(NOW, NOW + wait))
+    assert advanced(after, ev.AccountKnown(ACCOUNT)).ledger.attempts == 0
+
+
+@pytest.mark.parametrize("draw", [0.0, MIDDLE, 0.999])
+@pytest.mark.parametrize("facts", [{"verify": True}, {"contact": ("new@example.jp",)}], ids=["probe", "contact"])
+def test_a_day_without_the_ca(facts, draw):
+    """The account stays registered, and is asked about a few dozen times, not every minute."""
+    record: Any = REGISTERED
+    facts, now, asked = replace(FACTS, **facts), NOW, 0
+    while now < NOW + DAY:
+        action = plan.decide(SPEC, record, facts, now)
+        if isinstance(action, do.Wait):
+            now = action.due
+            continue
+        asked += 1
+        record = plan.advance(plan.begin(record, action, facts), failed(), SPEC, now, draw)
+    assert isinstance(record, Registered)
+    assert 24 <= asked < 40
+
+
 def test_two_denials_ten_minutes_apart():
     """One may be a replica, and a second one right after it as well; after ten minutes it is meant."""
     denied = ev.AccountUnknown("code", "who?")
