@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,13 @@ from certd.store import Store
 from certd.text import printable
 
 _log = logging.getLogger(__name__)
+
+OF_NO_USE: Final = frozenset({"key-type", "names-missing", "names-extra", "expired", "no-server-auth"})
+"""What is wrong with a certificate for good (codes of `certd.pki`, found once it is known to be for the order's key).
+
+Not so the chain, which the CA may deliver better the next day, nor the key: a spoilt one, which may even seem to be
+another one (key-mismatch), can be restored from a backup.
+"""
 
 
 class OrderRead(msgspec.Struct, frozen=True):
@@ -109,21 +117,23 @@ class OrderEffects:
         return ev.Issued(version, certificates.leaf)
 
     def ask_parked(self, spec: CertificateSpec, parked: Parked) -> ev.CertificateEvent:
-        """Adopt a parked order's certificate if it came after all (I5)."""
+        """Adopt a parked order's certificate if it came after all (I5).
+
+        It is gone where the CA calls it invalid, or has issued what is of no use; anything else may mend.
+        """
         client = self._authorities.client(parked.ca)
         order = client.fetch_order(parked.order_url)
         if order.status != "valid" or order.certificate is None:
             return ev.ParkedAsked(parked.order_url, gone=order.status == "invalid")
-        key = self._store.read_parked_key(spec.name, parked.key_id)
-        key = key or self._store.read_pending_key(spec.name, parked.key_id)
-        if key is None:
-            return ev.ParkedAsked(parked.order_url, gone=True)
-        chain = client.download(order.certificate)
         try:
+            key = self._parked_key(spec, parked)
+            chain = client.download(order.certificate)
             certificates = pki.build_set(key, chain, domains=spec.domains, key_type=spec.key, now=self._now())
         except PkiError as error:
-            log_event(_log, logging.WARNING, f"A parked order brought nothing usable: {error}", certificate=spec.name)
-            return ev.ParkedAsked(parked.order_url, gone=True)
+            gone = error.code in OF_NO_USE
+            text = f"A parked order brought nothing usable{'' if gone else ' yet'}: {error}"
+            log_event(_log, logging.WARNING, text, certificate=spec.name, code=f"pki:{error.code}")
+            return ev.ParkedAsked(parked.order_url, gone=gone)
         version = self._store.add_version(spec.name, certificates, group=spec.files.group, combined=spec.files.combined)
         return ev.ParkedIssued(parked.order_url, version, certificates.leaf)
 
@@ -148,6 +158,14 @@ class OrderEffects:
                 f"the CA has issued the certificate, but {_key_path(spec, record)}, its key, {what}: restore it from a "
                 "backup, or wait for another order; see 'A broken key of an order' in docs/STATE.md"
             ) from error
+        return key
+
+    def _parked_key(self, spec: CertificateSpec, parked: Parked) -> bytes:
+        key = self._store.read_parked_key(spec.name, parked.key_id)
+        key = key or self._store.read_pending_key(spec.name, parked.key_id)
+        if not key:
+            path = f"certs/{spec.name}/parked/{parked.key_id}.pem"
+            raise PkiError("key-unreadable", f"{path}, its key, is missing or empty: restore it from a backup")
         return key
 
     def _interpreted(

@@ -64,7 +64,7 @@ class OrderParked(msgspec.Struct, frozen=True):
 
 
 class ParkedAsked(msgspec.Struct, frozen=True):
-    """A parked order was read. `gone`: it will never be valid."""
+    """A parked order was read. `gone`: nothing will ever come of it."""
 
     order_url: str
     gone: bool

@@ -10,18 +10,22 @@ from issuance import START, Issuance, is_key
 from msgspec.structs import replace
 from statedir import NAME
 
-from certd.effects.orders import OrderRead
+from certd import pki
+from certd.effects.orders import OF_NO_USE, OrderRead
 from certd.errors import StateError
 from certd.lab.call import json_reply
 from certd.lab.faults import LabProblem
+from certd.lab.web import Reply
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model import orders
 from certd.model.codes import Because, Kind
 from certd.model.orders import OrderFailed
 from certd.model.records import Parked, Presented, Step, Timer
+from certd.model.specs import KeyType
 
 DAY = timedelta(days=1)
+END = b"-----END CERTIFICATE-----"
 PLACE = do.PlaceOrder(Because.NO_LIVE_CERTIFICATE)
 
 
@@ -230,14 +234,80 @@ def test_a_parked_order_that_is_not_there_yet(registered: Issuance):
     assert registered.do(record, elsewhere) == ev.ParkedAsked(url, gone=False)
 
 
-def test_a_parked_order_of_no_use(registered: Issuance):
-    """Without its key, or for other names than are wanted now, nothing can come of it."""
+@pytest.mark.parametrize(
+    ("wanted", "later"),
+    [
+        ({"domains": ("other.jp",)}, 0 * DAY),
+        ({"domains": (NAME, "other.jp")}, 0 * DAY),
+        ({"key": KeyType.P384}, 0 * DAY),
+        ({}, 1000 * DAY),
+    ],
+)
+def test_a_parked_order_of_no_use(
+    registered: Issuance, caplog: pytest.LogCaptureFixture, wanted: dict[str, Any], later: timedelta
+):
+    """What was issued for other names or another key type than are wanted now, or has expired, is of none for ever."""
     record, _ = registered.finalized()
     url = record.order_url or ""
-    assert registered.do(record, do.AskParked(parked(registered, url, "lost"))) == ev.ParkedAsked(url, gone=True)
-    registered.spec = replace(registered.spec, domains=("other.jp",))
-    assert registered.do(record, do.AskParked(parked(registered, url))) == ev.ParkedAsked(url, gone=True)
+    ask = do.AskParked(parked(registered, url))
+    registered.spec = replace(registered.spec, **wanted)
+    registered.times.now += later
+    assert registered.do(record, ask) == ev.ParkedAsked(url, gone=True)
     assert registered.store.versions(NAME) == []
+    assert "A parked order brought nothing usable: " in caplog.text
+
+
+def test_what_is_of_no_use_has_codes_that_exist():
+    """Those that certd.pki lists."""
+    assert [code for code in OF_NO_USE if f"``{code}``" not in (pki.__doc__ or "")] == []
+
+
+def test_a_parked_order_that_the_ca_calls_invalid(registered: Issuance):
+    """It is gone: the CA will not issue any more."""
+    record, _ = registered.finalized()
+    url = record.order_url or ""
+    order = {"status": "invalid", "identifiers": [], "authorizations": [], "finalize": url}
+    registered.lab.faults.answer(json_reply(order), "order")
+    assert registered.do(record, do.AskParked(parked(registered, url))) == ev.ParkedAsked(url, gone=True)
+
+
+CHAINS = {
+    "the leaf alone": lambda chain: chain[: chain.index(END) + len(END)] + b"\n",
+    "cut off": lambda chain: chain[: len(chain) // 4],
+    "the issuer first": lambda chain: chain[chain.index(END) + len(END) :].lstrip(),
+    "the root in between": lambda chain: chain[: chain.index(END) + len(END)] + b"\n" + chain,
+    "of no PEM block": lambda chain: b"-----BEGIN CERTIFICATE-----\nsorry\n-----END CERTIFICATE-----\n",
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_a_parked_order_with_an_odd_answer(registered: Issuance, caplog: pytest.LogCaptureFixture, chain: Any):
+    """I5: one answer is no end. The order is kept, with a warning, and adopted once the CA delivers it whole."""
+    record, url = registered.finalized()
+    whole = registered.world._authorities.client("jprs").download(url)
+    ask = do.AskParked(parked(registered, record.order_url or ""))
+    registered.lab.faults.answer(Reply(200, chain(whole), "application/pem-certificate-chain"), "certificate")
+    assert registered.do(record, ask) == ev.ParkedAsked(record.order_url or "", gone=False)
+    assert "A parked order brought nothing usable yet" in caplog.text
+    assert isinstance(registered.do(record, ask), ev.ParkedIssued)
+
+
+@pytest.mark.parametrize("left", [None, b"", b"spoilt", "another key"], ids=["missing", "empty", "broken", "another"])
+def test_a_parked_order_whose_key_is_restored(registered: Issuance, caplog: pytest.LogCaptureFixture, left: Any):
+    """Without its key nothing comes of it, for now: docs/STATE.md has it restored from a backup."""
+    record, _ = registered.finalized()
+    ask = do.AskParked(parked(registered, record.order_url or ""))
+    registered.store.park_key(NAME, "k1")
+    path = registered.store.layout.parked_key(NAME, "k1")
+    backup = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(pki.generate_key(KeyType.P256) if left == "another key" else left)
+    assert registered.do(record, ask) == ev.ParkedAsked(record.order_url or "", gone=False)
+    assert "A parked order brought nothing usable yet" in caplog.text
+    assert left or "parked/k1.pem" in caplog.text
+    path.write_bytes(backup)
+    assert isinstance(registered.do(record, ask), ev.ParkedIssued)
 
 
 # --- events of errors -------------------------------------------------------------------------------------------

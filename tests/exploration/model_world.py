@@ -163,7 +163,7 @@ class ModelWorld:
         if status != "valid" or leaf is None:
             return ev.ParkedAsked(parked.order_url, gone=status == "invalid")
         if key is None:
-            return ev.ParkedAsked(parked.order_url, gone=True)
+            return ev.ParkedAsked(parked.order_url, gone=False)
         if set(leaf.names) != set(spec.domains):
             self.ca.turned_down.add(parked.order_url)
             return ev.ParkedAsked(parked.order_url, gone=True)
