@@ -81,8 +81,10 @@ class AlarmLane:
         with self._changed:
             if outlet in self._busy or self._stopping:
                 return
+            # The system may have no thread left; then the next look tries again. One that has begun is held up by the
+            # lock before it can be done.
+            threading.Thread(target=self._deliver, args=(outlet,), name=f"alarm-{outlet}", daemon=True).start()
             self._busy.add(outlet)
-        threading.Thread(target=self._deliver, args=(outlet,), name=f"alarm-{outlet}", daemon=True).start()
 
     def _deliver(self, outlet: str) -> None:
         try:

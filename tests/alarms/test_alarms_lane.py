@@ -71,6 +71,29 @@ def test_an_error_is_no_end() -> None:
     assert alarms.delivered == []
 
 
+def test_an_outlet_without_a_thread_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no more threads can be had, its turn comes again; and at the end nobody waits for what did not begin."""
+    alarms = FakeAlarms()
+    alarms.let_go.set()
+    lane = AlarmLane(alarms, every=SHORT, least=SHORT)  # type: ignore[arg-type]
+    lane.start()
+    eventually(lambda: alarms.delivered, "both are told")
+    begin, refused = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(refused) < 3:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    eventually(lambda: len(refused) == 3, "no thread can be had")
+    for outlet in ("hangs", "works"):
+        alarms.delivered.clear()
+        eventually(lambda outlet=outlet: outlet in alarms.delivered, f"{outlet} is told later")  # type: ignore[misc]
+    assert lane.stop(timedelta(seconds=30))
+
+
 def test_ticks_that_raise_are_told_until_they_do_not() -> None:
     """Since when, of whom, and as a bug; the error goes on to the scheduler. Every tick is told of."""
     errors: list[Exception | None] = [ValueError("odd\n"), IllegalTransition("Idle knows no Issued"), None]
