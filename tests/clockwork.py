@@ -73,7 +73,6 @@ class Turned:
     def reload(self) -> None:
         config = load(self.config_path, solvers=OPTIONS)
         self.engine.replace_config(config)
-        self.world.replace_config(config)
         self.engine.prepare()
         subjects = set(self.engine.subjects())
         self._due = dict.fromkeys(subjects, self.now)

@@ -251,7 +251,6 @@ class Process:
         self._compare(config)
         before = set(self.engine.subjects())
         self.engine.replace_config(config)
-        self._world.replace_config(config)
         self._alarms.replace_outlets(config.notify)
         self._alarm_lane.nudge()
         logs.set_up(config.log_level)

@@ -78,7 +78,7 @@ class Engine:
         self.config_error: str | None = None
         self._check_directories(config)
         self._shared.restore_budgets()
-        self._use_accounts()
+        self._use_accounts(config)
 
     @property
     def config(self) -> Config:
@@ -138,8 +138,11 @@ class Engine:
         self._last_seen.note()
 
     def replace_config(self, config: Config) -> None:
-        """Take a new configuration. Raises ConfigError, and then keeps the old one."""
+        """Take a new configuration, for the world as well. Raises ConfigError, and then both keep the old one."""
         self._check_directories(config)
+        # The world first: whoever is ticked by the new configuration needs its CAs, and the accounts that they have.
+        self._shared.world.replace_config(config)
+        self._use_accounts(config)
         self._shared.replace_config(config)
         self._loaded_at = self._shared.clock.now()
         self.config_error = None
@@ -377,8 +380,8 @@ class Engine:
         if problems:
             raise ConfigError(problems)
 
-    def _use_accounts(self) -> None:
-        for name in self._shared.config.cas:
+    def _use_accounts(self, config: Config) -> None:
+        for name in config.cas:
             # A record or key that cannot be read is told by the account's own tick.
             with contextlib.suppress(CertdError):
                 record = self._shared.book.account(name)

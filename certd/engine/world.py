@@ -11,11 +11,14 @@ from certd.effects.served import Target
 from certd.model import actions as do
 from certd.model import events as ev
 from certd.model.records import Activity, CertificateRecord, Seen
-from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, ServerSpec
+from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, Config, ServerSpec
 
 
 class World(Protocol):
-    """One method per kind of effect."""
+    """One method per kind of effect, and two for what the world must know before."""
+
+    def replace_config(self, config: Config) -> None:
+        """From now on the CAs are those of this configuration."""
 
     def order(
         self, spec: CertificateSpec, record: CertificateRecord, action: do.CertificateAction

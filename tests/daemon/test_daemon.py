@@ -9,20 +9,25 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from certd import pki
 from certd.challenges import OPTIONS
 from certd.config import load
 from certd.daemon.patience import longest_after, longest_look
 from certd.daemon.process import Process
 from certd.errors import ConfigError, StateError
 from certd.model.codes import Code
+from certd.model.records import AccountLedger, Registered
+from certd.model.specs import KeyType
 from certd.model.view import Subject, SubjectKind
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +107,22 @@ def test_a_reload_with_something_in_the_way(tmp_path: Path, process: Process) ->
     assert (tmp_path / "state/live/d.example.jp/apache.conf").is_file()
     broken = {one.name: one.broken for one in process.view().certificates if one.broken}
     assert list(broken) == ["c.example.jp"]
+
+
+def test_a_ca_that_comes_with_a_reload(tmp_path: Path, process: Process) -> None:
+    """Its account, which is on the disk, is used from then on; a reload that is refused changes no CA."""
+    directory = "https://ca.example.jp/two"
+    process._store.write_account_key("two", pki.generate_key(KeyType.P256))
+    process._store.save_account("two", Registered(directory, "https://ca.example.jp/account/2", NOW, AccountLedger()))
+    ca = {"directory": directory, "terms_of_service_agreed": True}
+    write(tmp_path, cas={"two": ca})
+    process.reload()
+    client = process._world._authorities.client("two")
+    assert client.account_url == "https://ca.example.jp/account/2"
+    write(tmp_path, cas={"two": ca | {"directory": "https://ca.example.jp/elsewhere"}})
+    with pytest.raises(ConfigError, match="needs another name"):
+        process.reload()
+    assert process._world._authorities.client("two") is client
 
 
 @pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])

@@ -64,6 +64,7 @@ class FakeWorld:
     on_reload: Callable[[], None] = lambda: None
     on_switch: Callable[[], None] = lambda: None
     """Called once the link has moved."""
+    on_config: Callable[[Config], None] = lambda _: None
     active: Activity = Activity.ACTIVE
     done: list[str] = field(default_factory=list)
 
@@ -104,6 +105,9 @@ class FakeWorld:
 
     def after(self, spec: Any, commands: Any, version: int) -> None:
         self.done.append("after")
+
+    def replace_config(self, config: Config) -> None:
+        self.on_config(config)
 
     def use_account(self, ca: str, url: str) -> None:
         self.done.append(f"use {url}")

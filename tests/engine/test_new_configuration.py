@@ -12,7 +12,7 @@ from bench import CA, SERVER, SPEC, Bench
 from msgspec.structs import replace
 from statedir import NAME, issued, staged
 
-from certd.errors import Refused
+from certd.errors import ConfigError, Refused
 from certd.model import events as ev
 from certd.model.codes import Kind
 from certd.model.facts import AccountState, CaFacts
@@ -57,6 +57,31 @@ def test_a_ca_that_left_takes_no_order(bench: Bench, engine: Any) -> None:
     engine.replace_config(gone)
     facts = shared.gather.certificate(gone, SPEC, Idle(), NOW, deciding=True)
     assert facts.ca == CaFacts(account=AccountState.PENDING)
+
+
+def test_a_ca_that_comes_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its account is on the disk: the world knows CA and account before anything is ticked by the new configuration."""
+    two = replace(CA, name="two", directory="https://two.example.jp/")
+    bench.store.save_account("two", Registered(two.directory, "https://two/1", NOW, AccountLedger()))
+    engine, old = bench.engine(), bench.config
+    new = replace(old, cas={"jprs": CA, "two": two}, certificates={NAME: replace(SPEC, ca="two")})
+    seen: list[Any] = []
+    bench.world.on_config = lambda config: seen.append((config, engine.config))
+    monkeypatch.setattr(bench.world, "use_account", lambda *account: seen.append((account, engine.config)))
+    engine.replace_config(new)
+    assert seen == [(new, old), (("two", "https://two/1"), old)]
+    assert engine.config == new
+
+
+def test_a_configuration_that_is_refused(bench: Bench, engine: Any) -> None:
+    """The account of a CA was made elsewhere: the world keeps the old configuration, as the engine does."""
+    seen: list[Any] = []
+    bench.world.on_config = seen.append
+    before = engine.config
+    moved = {"jprs": replace(CA, directory="https://other.example.jp/")}
+    with pytest.raises(ConfigError, match="needs another name"):
+        engine.replace_config(replace(bench.config, cas=moved))
+    assert (engine.config, seen) == (before, [])
 
 
 def test_servers_look_while_a_configuration_is_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ from certd.model.records import (
     Staged,
     Step,
 )
-from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, ServerSpec
+from certd.model.specs import AfterCommand, CaSpec, CertificateSpec, Config, ServerSpec
 
 T = TypeVar("T")
 EXCHANGE, COMMAND, QUESTION = 0.05, 0.1, 0.02
@@ -297,6 +297,9 @@ class ModelWorld:
             return ev.AccountUnknown("acme:account-does-not-exist", "the CA does not know the account key")
         contact = action.contact if isinstance(action, do.UpdateContact) else None
         return ev.AccountKnown("https://ca.test/account/1", contact)
+
+    def replace_config(self, config: Config) -> None:
+        """Nothing to remember: there is one CA."""
 
     def use_account(self, ca: str, url: str) -> None:
         """Nothing to remember: this CA has one account."""
