@@ -24,7 +24,7 @@ from certd.daemon.process import Process
 from certd.errors import ConfigError, StateError
 from certd.model.codes import Code
 from certd.model.records import AccountLedger, Registered
-from certd.model.specs import KeyType
+from certd.model.specs import Config, KeyType
 from certd.model.view import Subject, SubjectKind
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -223,11 +223,23 @@ def test_looks_at_many_certificates_are_given_their_time(tmp_path: Path) -> None
     """Two thousand at a port that swallows packets take longer than what hangs may take: they are no reason to be
     killed by the watchdog in the middle of a deployment, again and again."""
     verify = {"connect": ["192.0.2.1:443", "192.0.2.2:443"]}
-    deploy = {"reload": {"service": "httpd"}, "verify": verify}
-    names = [{"domains": [f"{number}.example.jp"], "deploy": deploy} for number in range(2000)]
-    config = load(write(tmp_path, certificates=names), solvers=OPTIONS)
-    assert longest_look(config) == timedelta(seconds=2000 * 2 * 3 * 5 / 16)
+    assert longest_look(looked_at(tmp_path, 2000, verify)) == timedelta(seconds=2 * 3 * 5 * (1 + 1999 / 16))
     assert longest_look(load(write(tmp_path), solvers=OPTIONS)) == timedelta(0)
+
+
+@pytest.mark.parametrize(("sets", "rounds"), [(1, 1), (17, 2)])
+def test_a_look_at_many_names_of_one_set_is_given_its_time(tmp_path: Path, sets: int, rounds: int) -> None:
+    """Nothing of one set is done at once, and the seventeenth has to wait for a thread."""
+    names = [f"{letter}.example.jp" for letter in "abcdefghijklmnopqrst"]
+    verify = {"connect": ["192.0.2.1:443", "192.0.2.2:443"], "names": names}
+    assert longest_look(looked_at(tmp_path, sets, verify)) == rounds * timedelta(seconds=20 * 2 * 3 * 5)
+
+
+def looked_at(root: Path, sets: int, verify: dict[str, Any]) -> Config:
+    """So many certificates of one server, each of which is looked at in the same way."""
+    deploy = {"reload": {"service": "httpd"}, "verify": verify}
+    certificates = [{"domains": [f"{number}.example.jp"], "deploy": deploy} for number in range(sets)]
+    return load(write(root, certificates=certificates), solvers=OPTIONS)
 
 
 def test_idle_servers_are_looked_at_now_and_then(tmp_path: Path) -> None:
