@@ -69,6 +69,7 @@ class Process:
         """Raises LockHeld, StateError, ConfigError."""
         _say_warnings(config)
         _refuse_root(config.state_dir, purpose)
+        self._started_with = config
         self._clock = Clock()
         self._store = Store.open(config.state_dir, purpose=purpose, now=self._clock.now())
         self._world = RealWorld(
@@ -263,12 +264,12 @@ class Process:
         log_event(_log, logging.INFO, "The configuration is read.", certificates=len(config.certificates))
 
     def _compare(self, config: Config) -> None:
-        """Refuse what only a new process could do, and tell of what has to wait for one."""
+        """Refuse what only a new process could do, and tell of what has to wait for one, at each reload until then."""
         for key in ("state_dir", "runtime_dir"):
-            if getattr(config, key) != getattr(self.engine.config, key):
+            if getattr(config, key) != getattr(self._started_with, key):
                 raise ConfigError([f"{config.path}: {key}: a change needs a restart: systemctl restart certd"])
         for field, key in _MADE_ONCE.items():
-            if getattr(config, field) != getattr(self.engine.config, field):
+            if getattr(config, field) != getattr(self._started_with, field):
                 log_event(_log, logging.WARNING, f"{key}: the change waits for a restart: systemctl restart certd")
 
     def _works(self) -> bool:
