@@ -148,8 +148,7 @@ class Shared:
         """
         if spec.name in self._taken_up:
             return
-        if self.lives.of(spec.name).link is None:
-            placeholder.ensure(self.store, spec, self.clock.now())
+        if placeholder.ensure(self.store, spec, self.clock.now()):
             self.lives.forget(spec.name)
         self.store.sweep_leftovers(spec.name)
         if spec.name in self._unread:
