@@ -177,13 +177,13 @@ def _not_answered(record: Registered, event: ev.Failed, _: CaSpec, now: datetime
     """
     ledger = _with_failure(record.ledger, event, now)
     ledger = replace(ledger, attempts=ledger.attempts + 1)
-    delay = min(backoff(event.kind, ledger.attempts, draw), REGISTERED_MOST)
-    if event.retry_after:
-        delay = clamp_retry_after(event.retry_after)
+    # What the operator has to put right, contacts most often, was answered: nobody waits for that answer.
+    most = timedelta.max if event.kind in (Kind.OPERATOR, Kind.BUG) else REGISTERED_MOST
+    delay = clamp_retry_after(event.retry_after) if event.retry_after else backoff(event.kind, ledger.attempts, draw)
     if event.kind is Kind.RATE_LIMITED or event.retry_after is not None:
         # A CA that asks for time gets it from everybody.
         ledger = _held(ledger, delay, event.text, now)
-    return replace(record, ledger=ledger, doubt=timers.after(now, min(delay, REGISTERED_MOST)))
+    return replace(record, ledger=ledger, doubt=timers.after(now, min(delay, most)))
 
 
 def _with_failure(ledger: AccountLedger, event: ev.Failed, now: datetime) -> AccountLedger:

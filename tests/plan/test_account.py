@@ -249,14 +249,14 @@ def test_a_ca_that_is_away_is_not_doubted():
     [
         (3, failed(), 8 * MINUTE),
         (8, failed(), HOUR),
-        (0, failed(Kind.OPERATOR), HOUR),
+        (0, failed(Kind.OPERATOR), DAY),
         (0, failed(retry_after=3 * HOUR), HOUR),
         (0, failed(retry_after=2 * MINUTE), 2 * MINUTE),
         (8, failed(Kind.RATE_LIMITED), HOUR),
     ],
 )
 def test_a_ca_that_stays_away(attempts, event, wait):
-    """Later each time, but never above an hour: who cannot believe the clock waits for the answer."""
+    """Later each time, but never above an hour, as the clock may wait for the answer; a refusal is an answer."""
     after = advanced(replace(REGISTERED, ledger=replace(OFFER, attempts=attempts)), event)
     assert (after.ledger.attempts, after.doubt) == (attempts + 1, Timer(NOW, NOW + wait))
     assert advanced(after, ev.AccountKnown(ACCOUNT)).ledger.attempts == 0

@@ -323,12 +323,12 @@ def test_a_reload_of_a_broken_file_changes_nothing_and_says_where(make_site: Cal
         assert site.pebble.count("account") >= 1, "the contacts are updated"
         assert site.certd.status()["daemon"]["config_error"] is None
         assert "config-error" not in site.certd.problems()
+        eventually(lambda: any("2 of 2" in status for status in manager.statuses()), "the manager's line to follow")
         site.certd.stop()
         assert manager.words() == ["READY", *["RELOADING", "READY"] * 2, "STOPPING"]
         reloading = [message for message in manager.messages if "RELOADING" in message]
         assert all(int(message["MONOTONIC_USEC"]) > 0 for message in reloading)
         assert any("mistakes" in status for status in manager.statuses())
-        assert any("2 of 2" in status for status in manager.statuses())
 
 
 def test_the_watchdog_is_fed_until_the_engine_hangs(part_dir: Callable[[str], Path], manager: Manager) -> None:
