@@ -220,12 +220,13 @@ def test_never_before_activation(its_spec, record, its_facts, now):
     assert record.check is None or record.check.word is not OcspWord.REVOKED
     assert its_facts.clock_sure
     live = gate.valid_live(its_facts, now)
+    good = record.check is not None and record.check.word is GOOD
     if now < record.activate.until:
         assert (
             record.opened
             or record.leaf.ocsp_url is None
             or now >= gate.effective_deadline(record, live)
-            or (gate.asks_early(its_spec.ocsp, record.ledger, live) and record.check.word is GOOD)
+            or (gate.asks_early(its_spec.ocsp, record.ledger, live) and good)
             or (live is None and its_spec.ocsp.first_issue is FirstIssue.IMMEDIATE)
         )
 
