@@ -38,23 +38,38 @@ _numbers = itertools.count()
 
 
 class UnfitFile(OSError):
-    """What has the file's name is not a regular file, or is larger than its reader takes."""
+    """What has the file's name is not what its reader takes."""
 
 
-def read_file(path: Path, *, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes. Raises UnfitFile, else OSError; waits for nobody."""
+class NotRegular(UnfitFile):
+    """It is a directory, a FIFO, a device."""
+
+
+class TooLarge(UnfitFile):
+    """It is larger than its reader takes."""
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[int]:
+    """A descriptor of a regular file, to be read. Raises NotRegular, else OSError; waits for nobody."""
     # O_NONBLOCK: to open a FIFO would last until somebody writes to it; O_NOCTTY: a terminal stays a file.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UnfitFile("it is not a regular file")
-        content = bytearray()
-        while len(content) <= limit and (part := os.read(descriptor, _PART)):
-            content += part
+            raise NotRegular("it is not a regular file")
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def read_file(path: Path, *, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes. Raises UnfitFile, else OSError; waits for nobody."""
+    content = bytearray()
+    with opened_file(path) as descriptor:
+        while len(content) <= limit and (part := os.read(descriptor, _PART)):
+            content += part
     if len(content) > limit:
-        raise UnfitFile(f"it is larger than {limit:,} bytes")
+        raise TooLarge(f"it is larger than {limit:,} bytes")
     return bytes(content)
 
 

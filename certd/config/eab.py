@@ -9,10 +9,10 @@ import base64
 import binascii
 import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from certd import atomicfile
 from certd.errors import ConfigError
 from certd.model.specs import EabSpec
 
@@ -47,21 +47,15 @@ def credential_path(name: str, environ: Mapping[str, str]) -> Path:
 
 def _read_secret(path: Path) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO in its place must not hold up the start.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with atomicfile.opened_file(path) as descriptor:
+            mode = os.fstat(descriptor).st_mode
+            if mode & 0o007:
+                raise ConfigError([f"others may read or change {path} (mode {mode & 0o777:04o}); do: chmod o= {path}"])
+            return os.read(descriptor, LONGEST_FILE + 1)
+    except atomicfile.NotRegular:
+        raise ConfigError([f"{path} is not a file"]) from None
     except OSError as error:
         raise ConfigError([f"cannot read {path}: {error.strerror}"]) from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise ConfigError([f"{path} is not a file"])
-        if mode & 0o007:
-            raise ConfigError([f"others may read or change {path} (mode {mode & 0o777:04o}); do: chmod o= {path}"])
-        return os.read(descriptor, LONGEST_FILE + 1)
-    except OSError as error:
-        raise ConfigError([f"cannot read {path}: {error.strerror}"]) from None
-    finally:
-        os.close(descriptor)
 
 
 def _decoded(content: bytes, path: Path) -> bytes:

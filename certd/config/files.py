@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from certd import atomicfile
+
 LARGEST = 64 * 1024 * 1024
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a regular file of at most `LARGEST` bytes. Raises OSError."""
-    if path.exists() and not path.is_file():
-        raise OSError(0, "not a regular file")
-    with path.open("rb") as file:
-        text = file.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise OSError(0, f"larger than {LARGEST // 1024 // 1024} MiB")
-    return text
+    """The bytes of a regular file of at most `LARGEST` bytes. Raises OSError, with words for an operator."""
+    try:
+        return atomicfile.read_file(path, limit=LARGEST)
+    except atomicfile.NotRegular:
+        raise OSError(0, "not a regular file") from None
+    except atomicfile.TooLarge:
+        raise OSError(0, f"larger than {LARGEST // 1024 // 1024} MiB") from None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
+from certd import atomicfile
 from certd.errors import Refused
 from certd.text import printable
 
@@ -15,18 +14,13 @@ LARGEST = 1024 * 1024
 def read(path: Path) -> bytes:
     """The content of a regular file. Raises Refused with one sentence."""
     try:
-        # Opened before it is looked at, so that nothing can take its place; NONBLOCK, since a pipe would hold us up.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            data = file.read(LARGEST + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):  # the last: NUL is in no path
-        data = None
+        return atomicfile.read_file(path, limit=LARGEST)
+    except atomicfile.TooLarge:
+        raise Refused(f"{shown(path)} is larger than {LARGEST // 1024} KiB, which no file of this kind is") from None
+    except (atomicfile.NotRegular, FileNotFoundError, NotADirectoryError, ValueError):  # the last: NUL is in no path
+        raise Refused(f"{shown(path)} is not there, or is no regular file") from None
     except OSError as error:
         raise Refused(f"cannot read {shown(path)}: {error.strerror}; run this as root") from None
-    if data is None:
-        raise Refused(f"{shown(path)} is not there, or is no regular file")
-    if len(data) > LARGEST:
-        raise Refused(f"{shown(path)} is larger than {LARGEST // 1024} KiB, which no file of this kind is")
-    return data
 
 
 def read_text(path: Path) -> str:
