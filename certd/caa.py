@@ -92,7 +92,8 @@ def finding(domains: Sequence[str], identities: Collection[str], ask: Ask, *, se
             continue
         if found is not None and (told := _in_the_way(domain, found, identities)) is not None:
             return told
-    return trouble or f"no CAA record that forbids it is seen from here, for {domains[0]}{_others(len(domains) - 1)}"
+    others = f" and {len(domains) - 1} more" if len(domains) > 1 else ""
+    return trouble or f"no CAA record that forbids it is seen from here, for {domains[0]}{others}"
 
 
 def ask_resolver(
@@ -133,7 +134,3 @@ def _names(one: Property, identities: Collection[str]) -> bool:
     do so always (section 4.2)."""
     issuer, _, parameters = one.value.partition(";")
     return issuer.strip().lower() in identities and not parameters.strip()
-
-
-def _others(count: int) -> str:
-    return f" and {count} more" if count else ""

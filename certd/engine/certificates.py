@@ -144,8 +144,8 @@ class Certificates:
                 return ev.OrderPending(retry_after, settling)
             case do.Park():
                 return ev.OrderParked()
-            case do.Abandon(code, text):
-                return ev.Abandoned(code, text)
+            case do.Abandon(code, text, step):
+                return ev.Abandoned(code, text, step)
             case do.NoteServers(servers):
                 return ev.ServersNoted(servers)
             case do.NoteSwapped():

@@ -126,7 +126,8 @@ class Gatherer:
                     judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
                     if isinstance(judged, gate.Closed):
                         gates.append(judged.until)
-                    elif self._noted(certificate_spec, its_record) and self._others_settled(certificate_spec, spec.id):
+                    # I3: a link moves once it is durable who hears of it.
+                    elif its_record.servers == facts.server_ids and self._others_settled(certificate_spec, spec.id):
                         ready.append(self._batch_set(name, its_record, facts.link, now))
                         since.append(max(its_record.activate.until, its_record.issued_at))
                 case Installed() if self._owes(its_record, record, spec.id):
@@ -187,11 +188,6 @@ class Gatherer:
         rejection = next((r.timer for r in settled.rejections if r.name == spec.name and r.version == version), None)
         not_served = spec.name in settled.not_served
         return ServerView(deployment.server, settled.wanted, settled.confirmed, rejection, not_served)
-
-    @staticmethod
-    def _noted(spec: CertificateSpec, record: Staged) -> bool:
-        """I3: a link moves once it is durable who hears of it."""
-        return record.servers == tuple(deployment.server for deployment in spec.deploy)
 
     def _broken(self, name: str, record: CertificateRecord, link: int | None) -> str:
         if not isinstance(record, Staged) or record.version == link:

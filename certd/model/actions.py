@@ -11,7 +11,7 @@ import msgspec
 
 from certd.model.codes import Because, Code
 from certd.model.orders import OrderFailed, Task
-from certd.model.records import BatchSet, Blame, Parked, Presented, Seen
+from certd.model.records import BatchSet, Blame, Parked, Presented, Seen, Step
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -121,6 +121,7 @@ class Abandon(msgspec.Struct, frozen=True):
 
     code: str
     text: str
+    step: Step = Step.OCSP
 
 
 class NoteServers(msgspec.Struct, frozen=True):

@@ -100,6 +100,7 @@ class Probed(msgspec.Struct, frozen=True):
 class Abandoned(msgspec.Struct, frozen=True):
     code: str
     text: str
+    step: Step = Step.OCSP
 
 
 class ServersNoted(msgspec.Struct, frozen=True):

@@ -64,6 +64,11 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     places: tuple[Presented, ...] = ()
     """Where the solvers would put the responses of a Present step."""
 
+    @property
+    def server_ids(self) -> tuple[str, ...]:
+        """The servers that this certificate goes to, in the order of the configuration."""
+        return tuple(view.id for view in self.servers)
+
 
 class ServerFacts(msgspec.Struct, frozen=True):
     activity: Activity = Activity.UNKNOWN

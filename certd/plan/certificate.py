@@ -18,7 +18,7 @@ from certd.model import actions as do
 from certd.model import orders
 from certd.model.codes import Because, Code, Kind
 from certd.model.facts import AccountState, CaFacts, CertificateFacts
-from certd.model.records import CertificateRecord, Idle, Installed, Ledger, OcspWord, Ordering, Parked, Staged
+from certd.model.records import CertificateRecord, Idle, Installed, Ledger, OcspWord, Ordering, Parked, Staged, Step
 from certd.model.specs import CertificateSpec, FirstIssue
 from certd.plan import gate, renewal, timers
 from certd.plan.backoff import backoff
@@ -32,8 +32,6 @@ UNFINALIZED_MOST = timedelta(hours=24)
 """An order that was never finalized is dropped after this; nothing is lost with it."""
 FIRST_POLL = timedelta(seconds=1)
 EMERGENCY_BACKOFF = timedelta(minutes=10)
-SET_BROKEN = "set-broken"
-"""Somebody removed or changed files of a staged set; it is never repaired."""
 
 
 def decide(
@@ -287,9 +285,8 @@ def _decide_staged(
         return do.NoteSwapped()
     if abandoned := _abandon(spec, record, facts, now):
         return abandoned
-    servers = tuple(view.id for view in facts.servers)
-    if record.servers != servers:
-        return do.NoteServers(servers)
+    if record.servers != facts.server_ids:
+        return do.NoteServers(facts.server_ids)
     if record.ledger.presented and timers.due(record.ledger.clean_up, now):
         return do.CleanUp(record.ledger.presented)
     state = gate.judge(spec, record, record.ledger, facts, now)
@@ -315,7 +312,7 @@ def wants_answer(spec: CertificateSpec, record: Staged, facts: CertificateFacts,
 
 def _abandon(spec: CertificateSpec, record: Staged, facts: CertificateFacts, now: datetime) -> do.Abandon | None:
     if facts.broken:
-        return do.Abandon(SET_BROKEN, f"the new set of files can not go live: {facts.broken}")
+        return do.Abandon("set-broken", f"the new set of files can not go live: {facts.broken}", Step.STORE)
     if record.check is not None and record.check.word is OcspWord.REVOKED:
         return do.Abandon("revoked", "the CA's responder calls the new certificate revoked")
     if facts.clock_sure and now >= record.leaf.not_after:

@@ -31,7 +31,7 @@ from certd.model.records import (
 )
 from certd.model.specs import CertificateSpec
 from certd.plan import gate, timers
-from certd.plan.certificate import DAY, SET_BROKEN, SOON, need, poll_delay
+from certd.plan.certificate import DAY, SOON, need, poll_delay
 from certd.plan.certificate_failures import Context, failed_ledger, later, order_failed, park
 
 PROBE_EVERY = timedelta(hours=6)
@@ -168,7 +168,7 @@ def _rollback(record: Idle | Staged | Installed, event: ev.RollbackRequested, at
         deadline=at.now,
         opened=True,
         previous=at.facts.link,
-        servers=tuple(view.id for view in at.facts.servers),
+        servers=at.facts.server_ids,
     )
 
 
@@ -216,7 +216,7 @@ def _staged(ledger: Ledger, because: Because, event: ev.Issued, at: Context) -> 
         deadline=deadline,
         opened=ledger.requested is not None and ledger.requested.now,
         previous=at.facts.link,
-        servers=tuple(view.id for view in at.facts.servers),
+        servers=at.facts.server_ids,
     )
 
 
@@ -256,8 +256,7 @@ def _status_checked(record: Staged, event: ev.StatusChecked, at: Context) -> Sta
 
 
 def _abandoned(record: Staged, event: ev.Abandoned, at: Context) -> Idle:
-    step = Step.STORE if event.code == SET_BROKEN else Step.OCSP
-    failed = ev.Failed(step, Kind.TRANSIENT, event.code, event.text)
+    failed = ev.Failed(event.step, Kind.TRANSIENT, event.code, event.text)
     ledger = failed_ledger(record.ledger, failed, at)
     return Idle(ledger=replace(ledger, rejected=(*ledger.rejected, record.version)))
 

@@ -533,7 +533,7 @@ def test_a_staged_set_whose_files_are_broken():
     """It is given up, for a new certificate with a new key; it is not waited for until it expires."""
     given_up = decided(staged(), facts(broken="cert.pem is missing"))
     assert isinstance(given_up, do.Abandon)
-    assert given_up.code == "set-broken"
+    assert (given_up.code, given_up.step) == ("set-broken", Step.STORE)
     assert "cert.pem is missing" in given_up.text
 
 

@@ -467,7 +467,7 @@ def test_abandoned():
 
 def test_a_broken_set_is_a_matter_of_the_disk():
     """Not of the responder."""
-    after = advanced(staged(), ev.Abandoned("set-broken", "cert.pem is missing"), CertificateFacts())
+    after = advanced(staged(), ev.Abandoned("set-broken", "cert.pem is missing", Step.STORE), CertificateFacts())
     assert (after.ledger.failure.step, after.ledger.failure.code) == (Step.STORE, "set-broken")
 
 
