@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -51,3 +52,13 @@ def staged(version: int, leaf: Leaf) -> Staged:
     activate = Timer(NOW, NOW + timedelta(minutes=10))
     deadline = NOW + timedelta(hours=1)
     return Staged(Ledger(), Because.RENEWAL_TIME, version, leaf, NOW, activate, deadline, servers=("web",))
+
+
+def put_instead(path: Path, how: str) -> None:
+    """In the place of a file a FIFO (`fifo`), or a terabyte of nothing (`huge`)."""
+    path.unlink()
+    if how == "fifo":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)

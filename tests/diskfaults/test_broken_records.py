@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from parts import Webroot
 from sickdisk import SickDisk
 from sicksite import NAME, SickSite
+from statedir import put_instead
 
 from certd.status.shape import Problem
 
@@ -47,12 +47,7 @@ def test_something_else_in_a_records_place(site: SickSite, which: str, how: str)
     path = site.state_dir / RECORDS[which]
     site.crash()
     sound = path.read_bytes()
-    path.unlink()
-    if how == "fifo":
-        os.mkfifo(path)
-    else:
-        path.touch()
-        os.truncate(path, 1 << 40)
+    put_instead(path, how)
     site.start()
     site.work()
     assert told(site, path).code == "record-broken"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from parts.apache import Apache
 from parts.authority import TestAuthority, pem_of, serial_of
+from parts.background import Background
 from parts.daemon import Certd
 from parts.faultproxy import Ask, Conversation, Fault, FaultProxy, Reply
 from parts.forwarded import ForwardClock, ForwardedCertd
@@ -26,6 +27,7 @@ __all__ = [
     "Apache",
     "Ask",
     "Asked",
+    "Background",
     "Behaviour",
     "Certd",
     "CertificateStatus",

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
 
+from parts.background import Background
 from parts.ports import LOOPBACK
 
 SILENCE = -1
 """Instead of a response code: no answer at all."""
 
 
-class NameServer:
+class NameServer(Background):
     """Zone data by name and type, such as ``{("example.jp", "CAA"): ['0 issue "ca.example"']}``.
 
     A name that has no data of any type is NXDOMAIN; `trouble` has response codes by name instead. `asked` counts.
     """
 
     def __init__(self, zone: Mapping[tuple[str, str], list[str]], trouble: Mapping[str, int] | None = None) -> None:
+        super().__init__()
         self.zone = dict(zone)
         self.trouble = dict(trouble or {})
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def port(self) -> int:
@@ -45,26 +43,19 @@ class NameServer:
         path.write_text(f"nameserver {LOOPBACK}\noptions timeout:1 attempts:1\n")
         return path
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def _run(self) -> None:
+        with self._socket:
+            while True:
+                data, client = self._socket.recvfrom(4096)
+                if not data:
+                    return
+                answer = self._answer(dns.message.from_wire(data))
+                if answer is not None:
+                    self._socket.sendto(answer.to_wire(), client)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waking:
-            waking.sendto(b"", (LOOPBACK, self.port))
-        self._thread.join()
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            data, client = self._socket.recvfrom(4096)
-            if not data:
-                return
-            answer = self._answer(dns.message.from_wire(data))
-            if answer is not None:
-                self._socket.sendto(answer.to_wire(), client)
+    def _end(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", (LOOPBACK, self.port))
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
         (question,) = query.question

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from authority import NOW
-from statedir import NAME, issued, opened, placeholder
+from statedir import NAME, issued, opened, placeholder, put_instead
 
 from certd.errors import BrokenRecord, PkiError, StateError
 from certd.pki import CertificateSet
@@ -193,12 +193,7 @@ def test_something_else_in_a_files_place(how: str, file: str, tmp_path: Path) ->
     with opened(tmp_path) as store:
         add(store)
         path = tmp_path / "certs" / NAME / "versions" / "0001" / file
-        path.unlink()
-        if how == "fifo":
-            os.mkfifo(path)
-        else:
-            path.touch()
-            os.truncate(path, 1 << 40)
+        put_instead(path, how)
         with pytest.raises(BrokenRecord, match=f"{file} cannot be used: it is .*see 'A broken version'"):
             store.version_leaf(NAME, 1)
 

@@ -5,35 +5,31 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
-from parts import LOOPBACK, free_port
+from parts import LOOPBACK, Background, free_port
 
 
-class CountingProxy:
+class CountingProxy(Background):
     """Hands every connection on to `target` on loopback. `accepted` counts them."""
 
     def __init__(self, target: int) -> None:
+        super().__init__()
         self.port = free_port()
         self.accepted = 0
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        super().__enter__()
         assert self._ready.wait(30)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
 
-    def _serve(self) -> None:
+    def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(asyncio.start_server(self._accept, LOOPBACK, self.port))
         self._ready.set()

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
-from parts import Apache
+from parts import Apache, Background
 
 _LINE = re.compile(r"^\[(?P<time>[^\]]+)\] \[[a-z_]+:[a-z]+\] \[pid (?P<pid>\d+)", re.MULTILINE)
 _TIME = "%a %b %d %H:%M:%S.%f %Y"
@@ -74,7 +73,7 @@ class Notes:
         return self._notes.read_text().splitlines() if self._notes.exists() else []
 
 
-class SomebodyElse:
+class SomebodyElse(Background):
     """Reloads a server gracefully a second after each load, as long as it runs, and knows nothing of certd.
 
     Not every second by the clock: on a busy machine a load takes longer than that, and a server that does nothing but
@@ -82,20 +81,15 @@ class SomebodyElse:
     """
 
     def __init__(self, apache: Apache) -> None:
+        super().__init__()
         self._apache = apache
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._reload, daemon=True)
         self.reloads = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _end(self) -> None:
         self._done.set()
-        self._thread.join()
 
-    def _reload(self) -> None:
+    def _run(self) -> None:
         while not self._done.wait(0.1):
             if self._is_at_rest() and self._apache.is_running() and self._apache.httpd.control("graceful")[0] == 0:
                 self.reloads += 1

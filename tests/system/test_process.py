@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from parts import Behaviour, Certd, Process, Site, eventually, free_port
+from parts import Background, Behaviour, Certd, Process, Site, eventually, free_port
 from parts.site import KID, MAC
 
 from certd.lab import LabCa, LabOptions
@@ -28,15 +26,15 @@ SECONDS_TO_STOP = 30
 """A generous bound: what is asserted is that nobody waits for the CA's or the gate's minutes."""
 
 
-class Manager:
+class Manager(Background):
     """The service manager's end of the notification socket: all messages, in order, as dictionaries."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.messages: list[dict[str, str]] = []
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        self._thread = threading.Thread(target=self._read, daemon=True)
 
     def environment(self, watchdog: timedelta | None = None) -> dict[str, str]:
         usec = {"WATCHDOG_USEC": str(int(watchdog.total_seconds() * 1_000_000))} if watchdog else {}
@@ -52,21 +50,14 @@ class Manager:
     def statuses(self) -> list[str]:
         return [message["STATUS"] for message in self.messages if "STATUS" in message]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def _run(self) -> None:
+        with self._socket:
+            while datagram := self._socket.recv(65536):
+                self.messages.append(dict(line.partition("=")[::2] for line in datagram.decode().splitlines()))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
             last.sendto(b"", str(self.path))
-        self._thread.join()
-        self._socket.close()
-
-    def _read(self) -> None:
-        while datagram := self._socket.recv(65536):
-            self.messages.append(dict(line.partition("=")[::2] for line in datagram.decode().splitlines()))
 
 
 @pytest.fixture

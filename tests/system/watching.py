@@ -6,10 +6,9 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from parts import served_serial
+from parts import Background, served_serial
 
 
 class Sight(NamedTuple):
@@ -20,14 +19,14 @@ class Sight(NamedTuple):
     serial: str | None
 
 
-class Visitor:
+class Visitor(Background):
     """Shakes hands with a server for each of `names` in turn, from entering the context to leaving it."""
 
     def __init__(self, port: int, names: Iterable[str]) -> None:
+        super().__init__()
         self.sights: dict[str, list[Sight]] = {name: [] for name in names}
         self._port = port
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._visit, daemon=True)
 
     def serials(self, name: str) -> list[str | None]:
         """What was served for `name`, in order, each change once."""
@@ -37,17 +36,10 @@ class Visitor:
                 changes.append(sight.serial)
         return changes
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
         self._over.set()
-        self._thread.join()
 
-    def _visit(self) -> None:
+    def _run(self) -> None:
         while not self._over.is_set():
             for name, sights in self.sights.items():
                 began = datetime.now(UTC)
