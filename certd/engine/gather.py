@@ -125,7 +125,7 @@ class Gatherer:
                 case Staged():
                     judged = gate.judge(certificate_spec, its_record, its_record.ledger, facts, now)
                     if isinstance(judged, gate.Closed):
-                        gates.append(judged.until)
+                        gates.append(gate.may_open(its_record, judged, now))
                     # I3: a link moves once it is durable who hears of it.
                     elif its_record.servers == facts.server_ids and self._others_settled(certificate_spec, spec.id):
                         ready.append(self._batch_set(name, its_record, facts.link, now))

@@ -24,6 +24,8 @@ ASK_EVERY = timedelta(seconds=30)
 ASK_JITTER = 0.2
 ASK_AGAIN = timedelta(minutes=8)
 """While a set with an open gate waits for its server, the answer is renewed before it is stale."""
+ANSWER = timedelta(seconds=2)
+"""For so long after activation the answer to the question that is asked then may be about to come."""
 GRACE = timedelta(minutes=5)
 """After a long downtime the question is asked anew; a deadline waits this long for the answer, no longer.
 
@@ -85,6 +87,16 @@ def judge(spec: CertificateSpec, staged: Staged, ledger: Ledger, facts: Certific
     if live is None and spec.ocsp.first_issue is FirstIssue.IMMEDIATE:
         return Open()
     return _judge_by_status(spec.ocsp, staged, ledger, live, facts.since, now)
+
+
+def may_open(staged: Staged, closed: Closed, now: datetime) -> datetime:
+    """When a closed gate may open: long before its deadline where it only waits for an answer that is about to come."""
+    activate_at, check = staged.activate.until, staged.check
+    asked = check is not None and check.asked_at >= activate_at
+    waits_for_answer = closed.code in (Code.OCSP_UNKNOWN, *_UNCONFIRMED.values())
+    if waits_for_answer and not asked and activate_at <= now < activate_at + ANSWER:
+        return min(closed.until, activate_at + ANSWER)
+    return closed.until
 
 
 def effective_deadline(staged: Staged, live: Live | None) -> datetime:

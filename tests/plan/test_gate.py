@@ -207,6 +207,28 @@ def test_doubt(record, policy, expected):
     assert gate.doubt(policy, record) == expected
 
 
+@pytest.mark.parametrize(
+    ("at", "record", "code", "expected"),
+    [
+        (ACTIVATE - timedelta(seconds=1), staged(), Code.OCSP_DELAY, None),
+        (ACTIVATE, staged(), Code.OCSP_UNKNOWN, ACTIVATE + gate.ANSWER),
+        (
+            ACTIVATE,
+            staged(check=OcspCheck(GOOD, ACTIVATE - timedelta(seconds=1))),
+            Code.OCSP_UNKNOWN,
+            ACTIVATE + gate.ANSWER,
+        ),
+        (ACTIVATE + timedelta(seconds=1), staged(check=OcspCheck(OcspWord.UNKNOWN, ACTIVATE)), Code.OCSP_UNKNOWN, None),
+        (ACTIVATE + timedelta(seconds=1), staged(), Code.SET_REJECTED, None),
+        (ACTIVATE + gate.ANSWER, staged(), Code.OCSP_UNKNOWN, None),
+    ],
+)
+def test_an_answer_that_is_about_to_come_is_counted_on(at, record, code, expected):
+    """Sets whose time has come together go live by one reload, although their answers come one after the other."""
+    closed = gate.Closed(record.deadline, code)
+    assert gate.may_open(record, closed, at) == (expected or record.deadline)
+
+
 # --- for anything at all ----------------------------------------------------------------------------------------
 
 
